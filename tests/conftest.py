@@ -1,0 +1,33 @@
+"""Where the independent reference data lie, when they are present."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def _folder(variable: str, default: str) -> Path:
+    folder = Path(os.environ.get(variable, REPOSITORY.parent / "shared" / default))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there; set {variable} to the folder that has it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of this checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def oracles() -> Path:
+    """Independent reference data: labels, masks, vectors, predictions."""
+    return _folder("MLRPL_ORACLES", "oracles")
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """Real photographs and a small real image-text model."""
+    return _folder("MLRPL_PHOTOS", "photos")

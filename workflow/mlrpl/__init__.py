@@ -1,0 +1,1 @@
+"""Multi-label image recognition with partial labels on a frozen CLIP."""

@@ -1,0 +1,62 @@
+"""The command line: `python -m mlrpl COMMAND`, one module of `commands` each.
+
+Only the module of the named command is imported, so that a command that needs no
+torch starts without it.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+
+from mlrpl.errors import UserError
+
+COMMANDS = {
+    "download": "fetch one file and check that it is whole",
+    "index": "read a data set's image list and label matrix",
+    "drop": "drop labels at random: the partial labels of one proportion and seed",
+    "glove": "class vectors out of GloVe's published text file or zip",
+    "encoder": "what training needs of CLIP: text tower, class tokens, projection",
+    "features": "frozen image features of one shard of a split, into HDF5",
+    "train": "train one setting from cached features",
+    "evaluate": "metrics of one setting from its test scores",
+    "collect": "one tidy CSV of the metrics of many settings",
+    "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
+    "figure": "a figure as PDF and PNG beside the published numbers",
+    "demo": "make the embedded demo's data sets, word vectors and small CLIP",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return the exit status (1 for a user's mistake)."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="mlrpl",
+        description=__doc__,
+        epilog="\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    command = parser.parse_args(argv[:1]).command
+    module = importlib.import_module(f"mlrpl.commands.{command}")
+    parser = argparse.ArgumentParser(
+        prog=f"mlrpl {command}", description=COMMANDS[command]
+    )
+    module.add_arguments(parser)
+    args = parser.parse_args(argv[1:])
+    try:
+        module.run(args)
+    except UserError as error:
+        print(f"mlrpl {command}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"mlrpl {command}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
