@@ -1,0 +1,55 @@
+"""`mlrpl train`: one setting, from its files to its files."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    for name in ("dataset", "method"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument(
+        "--prop", type=float, required=True, help="share of known labels"
+    )
+    parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--options", required=True, help="the options, as JSON")
+    parser.add_argument("--train-features", nargs="+", required=True, metavar="HDF5")
+    parser.add_argument("--test-features", nargs="+", required=True, metavar="HDF5")
+    parser.add_argument("--train-index", required=True)
+    parser.add_argument("--test-index", required=True)
+    parser.add_argument("--known", required=True, help="partial labels, npy")
+    parser.add_argument("--glove", required=True, help="class vectors, npy")
+    parser.add_argument("--clip", required=True, help="text side of CLIP, safetensors")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output-dir", required=True)
+
+
+def run(args: argparse.Namespace) -> None:
+    import json
+
+    from mlrpl.errors import UserError
+    from mlrpl.options import Options
+    from mlrpl.setting import Setting, train_setting
+
+    try:
+        values = json.loads(args.options)
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"--options: not JSON ({error}); quote it as one word"
+        ) from error
+    if not isinstance(values, dict):
+        raise UserError(f"--options: {args.options} is no JSON object; give {{...}}")
+    setting = Setting(
+        dataset=args.dataset,
+        method=args.method,
+        prop=args.prop,
+        seed=args.seed,
+        options=Options.from_dict(values),
+        train_features=args.train_features,
+        test_features=args.test_features,
+        train_index=args.train_index,
+        test_index=args.test_index,
+        known=args.known,
+        glove=args.glove,
+        clip=args.clip,
+    )
+    train_setting(setting, args.output_dir, args.device, args.threads)

@@ -1,0 +1,56 @@
+"""Partial asymmetric loss (Eq. 10-11; Ridnik et al., ICCV 2021)."""
+
+import torch
+from torch import Tensor, nn
+
+from mlrpl.options import Options
+from mlrpl.scores import Scores
+
+
+class PartialAsymmetricLoss(nn.Module):
+    """Sum over the known labels, mean over the images (Eq. 11).
+
+    A known positive costs -(1 - p)^gamma_pos log p, a known negative
+    -q^gamma_neg log(1 - q) with q = max(p - margin, 0).
+    """
+
+    def __init__(
+        self,
+        gamma_pos: float = 1,
+        gamma_neg: float = 2,
+        margin: float = 0.05,
+        detach: bool = True,
+    ):
+        """Set Eq. 10's parameters.
+
+        Args:
+            gamma_pos: gamma+.
+            gamma_neg: gamma-.
+            margin: m, the probability that a negative may have for free.
+            detach: take the focal weights as constants in the gradient.
+        """
+        super().__init__()
+        self.gamma_pos, self.gamma_neg = gamma_pos, gamma_neg
+        self.margin, self.detach = margin, detach
+
+    @classmethod
+    def from_options(cls, options: Options) -> "PartialAsymmetricLoss":
+        """Build the loss of a setting."""
+        return cls(options.gamma_pos, options.gamma_neg, options.margin, options.detach)
+
+    def forward(self, scores: Scores, labels: Tensor) -> Tensor:
+        """Return the loss of a batch, a scalar; zero without a known label."""
+        q = (scores.p - self.margin).clamp(min=0)
+        if self.margin:
+            log_not_q = torch.log((scores.log_not_p.exp() + self.margin).clamp(max=1))
+        else:
+            log_not_q = scores.log_not_p
+        loss = torch.where(labels > 0, scores.log_p, log_not_q)
+        base = torch.where(labels > 0, scores.log_not_p.exp(), q)
+        gamma = torch.where(labels > 0, self.gamma_pos, self.gamma_neg)
+        if self.detach:
+            loss = loss * base.detach() ** gamma
+        else:
+            # The clamp bounds the slope of base ** gamma at 0 for gamma below 1.
+            loss = loss * base.clamp(min=1e-8) ** gamma
+        return -torch.where(labels != 0, loss, 0.0).sum() / len(labels)

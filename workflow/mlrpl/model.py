@@ -1,0 +1,99 @@
+"""One method: a visual module and prompts on a frozen CLIP, scored by their cosine."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mlrpl.options import Options
+from mlrpl.prompts import Prompts
+from mlrpl.scores import SCORES, Scores
+from mlrpl.text_tower import TextTower
+from mlrpl.visual import VISUAL, VisualInputs
+
+
+class Recognizer(nn.Module):
+    """Scores of all classes from an image's cached features (Fig. 2).
+
+    Its parameters are what is trained: the visual module, the context vectors and, if
+    asked for, the logarithm of the scale. CLIP's weights are buffers.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        inputs: VisualInputs,
+        context: Tensor | None = None,
+        seed: int = 0,
+    ):
+        """Draw the trained weights from `seed`.
+
+        Args:
+            options: the setting's options.
+            inputs: sizes, GloVe vectors and the text side of CLIP.
+            context: start [M, W] of the context vectors, when they start from a text.
+            seed: the visual module and the prompts each start from this seed, so that
+                a change of one leaves the other's start as it was.
+        """
+        super().__init__()
+        clip = inputs.clip
+        torch.manual_seed(seed)
+        self.visual = VISUAL[options.visual].from_options(options, inputs)
+        self.tower = TextTower(clip)
+        torch.manual_seed(seed)
+        self.prompts = Prompts(
+            clip,
+            n_ctx=options.n_ctx,
+            class_specific=options.prompts == "class_specific",
+            period=options.period,
+            context_length=self.tower.context_length,
+            std=options.context_std,
+            context=context,
+        )
+        scale = clip.logit_scale if options.scale == "clip" else float(options.scale)
+        log_scale = torch.tensor(math.log(scale))
+        if options.scale_learned:
+            self.log_scale = nn.Parameter(log_scale)
+        else:
+            self.register_buffer("log_scale", log_scale)
+        self.score = SCORES[options.score]
+
+    @property
+    def reads(self) -> str:
+        """The cached feature that `forward` takes: "map" or "global"."""
+        return self.visual.reads
+
+    def text_features(self) -> Tensor:
+        """Return the classes' text features [C, D], normalised (Eq. 8)."""
+        return F.normalize(self.tower(*self.prompts()), dim=-1)
+
+    def forward(self, features: Tensor, text: Tensor | None = None) -> Scores:
+        """Score images.
+
+        Args:
+            features: cached maps [B, L, K] or global features [B, D], as `reads` says.
+            text: `text_features()`, when they are at hand.
+
+        Returns:
+            the scores of the classes, [B, C] (Eq. 9).
+        """
+        text = self.text_features() if text is None else text
+        visual = F.normalize(self.visual(features), dim=-1)
+        if visual.shape[1] == 1:
+            cosine = visual[:, 0] @ text.T
+        else:
+            cosine = (visual * text).sum(-1)
+        return self.score(self.log_scale.exp() * cosine)
+
+    def trained(self) -> dict[str, Tensor]:
+        """Return the trained weights by name."""
+        return {name: p.detach() for name, p in self.named_parameters()}
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Count the trained parameters by part, and in total."""
+        parts = {"visual": 0, "prompts": 0, "scale": 0}
+        for name, parameter in self.named_parameters():
+            part = "scale" if name == "log_scale" else name.split(".")[0]
+            parts[part] += parameter.numel()
+        return {**parts, "total": sum(parts.values())}

@@ -1,0 +1,5 @@
+"""Learnable prompts of the text tower."""
+
+from mlrpl.prompts.context import Prompts
+
+__all__ = ["Prompts"]

@@ -1,0 +1,74 @@
+"""Prompts `[V]_1 ... [V]_M [CLS]` with learnable context vectors (Eq. 7)."""
+
+import torch
+from torch import Tensor, nn
+
+from mlrpl.errors import UserError
+from mlrpl.text_tower import ClipText
+
+
+class Prompts(nn.Module):
+    """Embedded prompts of all classes, shared or class-specific.
+
+    `shared` is CoOp's one context for all classes, `class_specific` the paper's own
+    context for each (CoOp calls it class-specific context, CSC).
+    """
+
+    def __init__(
+        self,
+        clip: ClipText,
+        n_ctx: int,
+        class_specific: bool,
+        period: bool,
+        context_length: int,
+        std: float,
+        context: Tensor | None = None,
+    ):
+        """Embed what is fixed and start the context vectors.
+
+        Args:
+            clip: the text side of CLIP.
+            n_ctx: number M of context vectors; ignored when `context` is given.
+            class_specific: one context a class, or one for all.
+            period: end the prompt with a full stop.
+            context_length: the longest sequence that the text tower takes.
+            std: standard deviation of the random start N(0, std^2), CoOp's 0.02.
+            context: start of the context [M, W], the embedding of a text.
+
+        Raises:
+            UserError: when a prompt is longer than the text tower's context.
+        """
+        super().__init__()
+        start, end, stop = (int(clip.metadata[k]) for k in ("sot", "eot", "period"))
+        suffixes = [
+            [*tokens, *([stop] if period else []), end] for tokens in clip.class_tokens
+        ]
+        prefix = clip.embed([start])
+        width = prefix.shape[1]
+        if context is not None:
+            n_ctx = len(context)
+        longest = max(map(len, suffixes))
+        if 1 + n_ctx + longest > context_length:
+            name = clip.classes[[len(s) for s in suffixes].index(longest)]
+            raise UserError(
+                f"class {name!r}: its prompt takes {1 + n_ctx + longest} tokens and "
+                f"the text tower has {context_length}; lower n_ctx"
+            )
+        fixed = torch.zeros(len(suffixes), longest, width)
+        for row, tokens in enumerate(suffixes):
+            fixed[row, : len(tokens)] = clip.embed(tokens)
+        lengths = torch.tensor([len(tokens) for tokens in suffixes])
+        self.register_buffer("prefix", prefix.expand(len(suffixes), 1, width).clone())
+        self.register_buffer("suffix", fixed)
+        self.register_buffer("end", n_ctx + lengths)
+        shape = (len(suffixes), n_ctx, width) if class_specific else (n_ctx, width)
+        if context is None:
+            vectors = std * torch.randn(shape)
+        else:
+            vectors = context.expand(shape).clone()
+        self.context = nn.Parameter(vectors)
+
+    def forward(self) -> tuple[Tensor, Tensor]:
+        """Return embedded prompts [C, T, W] and each end of text's position [C]."""
+        context = self.context.expand(len(self.suffix), *self.context.shape[-2:])
+        return torch.cat([self.prefix, context, self.suffix], dim=1), self.end

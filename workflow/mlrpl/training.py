@@ -1,0 +1,164 @@
+"""Training one setting from cached features (Algorithm 1)."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from mlrpl.errors import UserError
+from mlrpl.losses import LOSSES
+from mlrpl.metrics import mean_average_precision
+from mlrpl.model import Recognizer
+from mlrpl.options import Options
+from mlrpl.training_data import Split
+
+# Images that are scored at once; only memory and speed depend on it.
+TEST_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of the history; epoch 0 is the start, `mAP` is None if not tested."""
+
+    epoch: int
+    lr: float | None
+    loss: float | None
+    mAP: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training leaves.
+
+    Attributes:
+        history: one entry an epoch.
+        last: test scores [N, C] (`Scores.ranking`) after the last epoch.
+        best: those of the epoch with the best test mAP, which nothing else uses.
+        best_epoch: that epoch.
+    """
+
+    history: list[Epoch]
+    last: np.ndarray
+    best: np.ndarray
+    best_epoch: int
+
+
+def learning_rate(options: Options, epoch: int) -> float:
+    """Return the learning rate of an epoch, the first being 0.
+
+    Constant in the warm-up, then a cosine over `epochs` epochs as in CoOp's code, whose
+    schedule starts after the warm-up and therefore ends a little above zero.
+    """
+    if epoch < options.warmup_epochs:
+        return options.warmup_lr
+    if options.schedule == "constant":
+        return options.lr
+    done = (epoch - options.warmup_epochs) / options.epochs
+    return options.lr * (1 + math.cos(math.pi * done)) / 2
+
+
+def make_optimizer(options: Options, model: Recognizer) -> torch.optim.Optimizer:
+    """Return SGD or AdamW over the visual module and the rest, as two groups."""
+    visual = list(model.visual.parameters())
+    rest = [p for name, p in model.named_parameters() if not name.startswith("visual.")]
+    groups = [
+        {"params": visual, "factor": options.lr_visual},
+        {"params": rest, "factor": 1.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if options.optimizer == "adamw":
+        return torch.optim.AdamW(
+            groups, lr=options.lr, weight_decay=options.weight_decay
+        )
+    return torch.optim.SGD(
+        groups,
+        lr=options.lr,
+        momentum=options.momentum,
+        weight_decay=options.weight_decay,
+    )
+
+
+def train(
+    model: Recognizer,
+    options: Options,
+    training: Split,
+    test: Split,
+    seed: int,
+    progress: bool = True,
+) -> Result:
+    """Train on the known labels and score the test images.
+
+    Args:
+        model: the recognizer, on its device; trained in place.
+        options: the setting's options.
+        training: features with the partial labels.
+        test: features with the full labels, used for nothing but scores and mAP.
+        seed: orders the images of each epoch.
+        progress: show a bar on stderr.
+
+    Raises:
+        UserError: when the loss is no longer a number.
+    """
+    loss_function = LOSSES[options.loss].from_options(options)
+    optimizer = make_optimizer(options, model)
+    history: list[Epoch] = []
+    best = last = np.empty(0)
+    best_epoch, best_map = 0, -math.inf
+    targets = test.labels.cpu().numpy()
+    bar = tqdm(
+        range(options.epochs + 1), desc="train", unit="epoch", disable=not progress
+    )
+    for epoch in bar:
+        lr = loss = test_map = None
+        if epoch:
+            lr = learning_rate(options, epoch - 1)
+            batches = training.shuffled(options.batch_size, seed, epoch)
+            loss = run_epoch(model, loss_function, optimizer, lr, batches)
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"options: lr: {options.lr}: the loss is {loss} in epoch {epoch}; "
+                    "lower lr or scale"
+                )
+        final = epoch == options.epochs
+        if final or (epoch and epoch % options.eval_every == 0):
+            last = score(model, test)
+            test_map = mean_average_precision(last, targets)
+            if test_map > best_map or best_epoch == 0:
+                best, best_epoch, best_map = last, epoch, test_map
+            bar.set_postfix(loss=loss, mAP=test_map)
+        if epoch or final:
+            history.append(Epoch(epoch, lr, loss, test_map))
+    return Result(history, last, best, best_epoch)
+
+
+def run_epoch(
+    model: Recognizer,
+    loss_function: Callable[..., Tensor],
+    optimizer: torch.optim.Optimizer,
+    lr: float,
+    batches,
+) -> float:
+    """Take one optimiser step a batch; return the mean loss over the images."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group["factor"]
+    total, images = torch.zeros(()), 0
+    for batch in batches:
+        loss = loss_function(model(batch.features), batch.labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total = total.to(loss.device) + loss.detach() * len(batch.labels)
+        images += len(batch.labels)
+    return float(total) / max(images, 1)
+
+
+@torch.no_grad()
+def score(model: nn.Module, split: Split) -> np.ndarray:
+    """Return the ranking scores [N, C], float32, of a split's first view."""
+    text = model.text_features()
+    parts = [model(batch.features, text).ranking for batch in split.batches(TEST_BATCH)]
+    return torch.cat(parts).float().cpu().numpy()
