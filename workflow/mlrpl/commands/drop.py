@@ -1,0 +1,31 @@
+"""`mlrpl drop`: drop labels at random, seeded, at one proportion."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--index", required=True, help="index of the training split")
+    parser.add_argument(
+        "--prop", required=True, type=float, help="proportion of labels to keep, (0, 1]"
+    )
+    parser.add_argument(
+        "--seed", required=True, type=int, help="0 gives the field's published masks"
+    )
+    parser.add_argument("--output", required=True, help="int8 .npy [N, C] in -1, 0, 1")
+
+
+def run(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from mlrpl.data.index import Index
+    from mlrpl.data.masks import drop_labels
+    from mlrpl.storage import atomic_path
+
+    index = Index.load(args.index)
+    known = drop_labels(index.labels, args.prop, args.seed)
+    with atomic_path(args.output) as temporary, temporary.open("wb") as file:
+        np.save(file, known)
+    print(
+        f"{args.output}: {(known != 0).sum()} of {known.size} labels known, "
+        f"{(known == 1).sum()} of them positive"
+    )

@@ -1,0 +1,49 @@
+"""`mlrpl glove`: class vectors out of GloVe's published file."""
+
+import argparse
+
+from mlrpl.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--vectors", required=True, help="text file, plain or gzipped, or zip"
+    )
+    parser.add_argument("--member", help="text file in the zip, if it holds several")
+    parser.add_argument("--index", required=True, help="index that has the classes")
+    parser.add_argument(
+        "--words",
+        nargs="+",
+        default=[],
+        metavar="CLASS=WORDS",
+        help='other words for a class: "tvmonitor=tv monitor"',
+    )
+    parser.add_argument("--output", required=True, help="float32 .npy [C, D]")
+
+
+def run(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from mlrpl.data.index import Index
+    from mlrpl.embeddings.glove import class_vectors
+    from mlrpl.storage import atomic_path
+
+    classes = Index.load(args.index).classes
+    vectors = class_vectors(
+        args.vectors, classes, member=args.member, words=_pairs(args.words)
+    )
+    with atomic_path(args.output) as temporary, temporary.open("wb") as file:
+        np.save(file, vectors)
+    print(f"{args.output}: {len(classes)} classes, {vectors.shape[1]} numbers each")
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, words = text.partition("=")
+        if not (name and equals and words):
+            raise UserError(f"--words: {text!r} is no pair; write CLASS=WORDS")
+        if name in pairs:
+            raise UserError(f"--words: {name} stands there twice; keep one")
+        pairs[name] = words
+    return pairs

@@ -1,0 +1,90 @@
+"""`mlrpl index FORMAT`: image list and label matrix of one split."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    formats = parser.add_subparsers(dest="format", required=True, metavar="FORMAT")
+
+    coco = formats.add_parser("coco", help="COCO instances JSON")
+    _common(coco)
+    coco.add_argument("--annotations", required=True, help="JSON, or archive of it")
+    coco.add_argument("--member", help="the JSON in the archive, if it holds several")
+    coco.add_argument(
+        "--keep",
+        choices=("labelled", "all"),
+        default="labelled",
+        help="images with an object, or all",
+    )
+    coco.add_argument(
+        "--prefix", default="", help="what stands before file_name in the archive"
+    )
+
+    voc = formats.add_parser("voc", help="PASCAL VOC's XML and image sets")
+    _common(voc)
+    voc.add_argument("--imageset", required=True, help="for instance trainval")
+    voc.add_argument(
+        "--difficult",
+        choices=("negative", "ignore", "positive"),
+        default="negative",
+        help="label of a class that shows in difficult objects only",
+    )
+    voc.add_argument("--classes", nargs="+", help="default: VOC's 20")
+
+    table = formats.add_parser("csv", help="one row an image, one column a class")
+    _common(table)
+    table.add_argument("--labels", required=True, help="the CSV")
+    table.add_argument("--select", help="take the rows with this split")
+
+
+def run(args: argparse.Namespace) -> None:
+    common = {
+        "dataset": args.dataset,
+        "split": args.split,
+        "allow_empty_classes": args.allow_empty_classes,
+    }
+    if args.format == "coco":
+        from mlrpl.data import coco
+
+        index = coco.read_index(
+            args.images,
+            args.annotations,
+            member=args.member,
+            keep=args.keep,
+            prefix=args.prefix,
+            **common,
+        )
+    elif args.format == "voc":
+        from mlrpl.data import voc
+
+        index = voc.read_index(
+            args.images,
+            args.imageset,
+            difficult=args.difficult,
+            classes=args.classes or voc.VOC_CLASSES,
+            **common,
+        )
+    else:
+        from mlrpl.data import csv_table
+
+        index = csv_table.read_index(
+            args.images, args.labels, select=args.select, **common
+        )
+    index.save(args.output)
+    print(
+        f"{args.output}: {len(index.images)} images, {len(index.classes)} classes, "
+        f"{(index.labels == 1).sum()} positive and {(index.labels == 0).sum()} "
+        "unknown labels"
+    )
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--images", required=True, help="zip, tar or folder of images")
+    parser.add_argument("--dataset", required=True, help="name of the data set")
+    parser.add_argument("--split", required=True, help="train or test")
+    parser.add_argument(
+        "--allow-empty-classes",
+        action="store_true",
+        help="accept classes without any positive label",
+    )
+    parser.add_argument("--output", required=True, help="the index, HDF5")

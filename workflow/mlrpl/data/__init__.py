@@ -1,0 +1,1 @@
+"""Data sets on disk: archives, label matrices, dropped labels, downloads."""

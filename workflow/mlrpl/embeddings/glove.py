@@ -1,0 +1,165 @@
+"""Class vectors out of GloVe's published text files, read as a stream."""
+
+import gzip
+import io
+import itertools
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from mlrpl.data.archives import ZipArchive, some
+from mlrpl.errors import UserError
+
+
+def class_vectors(
+    path: str | PathLike,
+    classes: Sequence[str],
+    *,
+    member: str | None = None,
+    words: Mapping[str, str] | None = None,
+) -> np.ndarray:
+    """Return a vector for each class: the mean of the vectors of its words.
+
+    A class name is lower-cased and split at spaces and underscores. The mean over the
+    words is how the field's published class vectors are made.
+
+    Args:
+        path: a text file `word number number ...` a line, plain or gzipped, or a zip.
+        classes: C class names.
+        member: the text file in the zip; needed where that holds several.
+        words: other words for some classes, {"tvmonitor": "tv monitor"}.
+
+    Returns:
+        float32 [C, D], rows in the order of `classes`.
+
+    Raises:
+        UserError: an unreadable file, `words` for an unknown class, or words without
+            a vector, each named with its class.
+    """
+    words = words or {}
+    if unknown := [name for name in words if name not in classes]:
+        raise UserError(
+            f"words: {some(unknown)} is no class of the data set; the classes are "
+            f"{some(tuple(classes), 100)}"
+        )
+    split = {
+        name: words.get(name, name).lower().replace("_", " ").split()
+        for name in classes
+    }
+    if empty := [name for name, parts in split.items() if not parts]:
+        raise UserError(f"words: {some(empty)} has no word; give at least one")
+    found = word_vectors(path, {w for parts in split.values() for w in parts}, member)
+    missing = [
+        f"{word} (class {name})"
+        for name, parts in split.items()
+        for word in dict.fromkeys(parts)
+        if word not in found
+    ]
+    if missing:
+        raise UserError(
+            f"{path}: has no vector for {some(missing, 100)}; give these classes "
+            'other words, for instance "tvmonitor=tv monitor"'
+        )
+    rows = [np.mean([found[w] for w in split[name]], axis=0) for name in classes]
+    return np.array(rows, np.float32)
+
+
+def word_vectors(
+    path: str | PathLike, wanted: set[str], member: str | None = None
+) -> dict[str, np.ndarray]:
+    """Return float64 [D] for each of the wanted words that the file has.
+
+    Of a word that occurs twice the first vector counts. Memory does not grow with the
+    file; reading stops at the last of the wanted words.
+
+    Args:
+        path: as in `class_vectors`.
+        wanted: words without spaces, as the file spells them.
+        member: as in `class_vectors`.
+
+    Raises:
+        UserError: the file is unreadable, or holds no vectors.
+    """
+    keys = {word.encode(): word for word in wanted}
+    found: dict[str, np.ndarray] = {}
+    try:
+        with _stream(Path(path), member) as (stream, source):
+            first = stream.readline()
+            fields = first.split()
+            if len(fields) == 2 and all(field.isdigit() for field in fields):
+                dimension = int(fields[1])  # word2vec's header: words, dimension
+                lines = enumerate(stream, 2)
+            else:
+                dimension = len(fields) - 1
+                _floats(fields[1:], dimension, source, 1)
+                lines = enumerate(itertools.chain([first], stream), 1)
+            for number, line in lines:
+                key = line[: line.find(b" ")]
+                if key not in keys:
+                    continue
+                # GloVe 840B has tokens with spaces, "at name@domain.com": they are not
+                # the word before the space, and are told by their number of fields.
+                values = line.split()[1:]
+                if len(values) <= dimension:
+                    found[keys.pop(key)] = _floats(values, dimension, source, number)
+                if not keys:
+                    break
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise UserError(
+            f"{path}: is truncated or damaged ({error}); delete it and fetch it again"
+        ) from error
+    return found
+
+
+@contextmanager
+def _stream(path: Path, member: str | None) -> Iterator[tuple[IO[bytes], str]]:
+    """Yield the text file's bytes, and its name for messages."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); download the vectors, or "
+            "give the path where they lie"
+        ) from error
+    if start == b"PK\x03\x04":
+        with ZipArchive(path) as archive:
+            name = member or _only(archive)
+            with archive.open(name) as raw, io.BufferedReader(raw, 1 << 20) as stream:
+                yield stream, f"{path}: {name}"
+        return
+    if member is not None:
+        raise UserError(f"{path}: is no zip, so it has no member {member}; name none")
+    opener = gzip.open if start.startswith(b"\x1f\x8b") else open
+    with opener(path, "rb") as raw, io.BufferedReader(raw, 1 << 20) as stream:
+        yield stream, str(path)
+
+
+def _only(archive: ZipArchive) -> str:
+    names = archive.names()
+    if len(names) != 1:
+        raise UserError(
+            f"{archive.path}: holds {some(names)}; name one of them as the member"
+        )
+    return names[0]
+
+
+def _floats(
+    values: list[bytes], dimension: int, source: str, number: int
+) -> np.ndarray:
+    try:
+        vector = np.array([float(value) for value in values])
+    except ValueError:
+        vector = np.array([np.nan])
+    if dimension < 2 or len(vector) != dimension or not np.isfinite(vector).all():
+        raise UserError(
+            f"{source}: line {number} is no word with {max(dimension, 2)} numbers; "
+            "give GloVe's text format, and fetch the file again if it should be that"
+        )
+    return vector
