@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from mlrpl.errors import UserError
 from mlrpl.losses import LOSSES
-from mlrpl.metrics import mean_average_precision
+from mlrpl.metrics import average_precision
 from mlrpl.model import Recognizer
 from mlrpl.options import Options
 from mlrpl.training_data import Split
@@ -126,7 +126,7 @@ def train(
         final = epoch == options.epochs
         if final or (epoch and epoch % options.eval_every == 0):
             last = score(model, test)
-            test_map = mean_average_precision(last, targets)
+            test_map = float(np.nanmean(average_precision(last, targets).envelope))
             if test_map > best_map or best_epoch == 0:
                 best, best_epoch, best_map = last, epoch, test_map
             bar.set_postfix(loss=loss, mAP=test_map)
