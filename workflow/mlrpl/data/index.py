@@ -133,7 +133,7 @@ def checked(
     if empty and not allow_empty_classes:
         raise UserError(
             f"{source}: no image of {index.dataset} {index.split} has class "
-            f"{some(empty)}; remove the class, or allow classes without a positive "
+            f"{some(empty, 100)}; remove the class, or allow classes without a positive "
             "(allow_empty_classes)"
         )
     return index

@@ -100,7 +100,7 @@ def word_vectors(
                 _floats(fields[1:], dimension, source, 1)
                 lines = enumerate(itertools.chain([first], stream), 1)
             for number, line in lines:
-                key = line[: line.find(b" ")]
+                key = line.split(b" ", 1)[0]
                 if key not in keys:
                     continue
                 # GloVe 840B has tokens with spaces, "at name@domain.com": they are not
