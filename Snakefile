@@ -1,0 +1,50 @@
+"""From raw public data to the tables and figures of multi-label recognition with
+partial labels. `snakemake --cores 8 --resources gpu=1` runs what config.yaml says.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+pathvars:
+    results=config["results"],
+    logs=config["logs"],
+    data=config["data_dir"],
+
+
+include: "workflow/rules/demo.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/labels.smk"
+include: "workflow/rules/embeddings.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures.smk"
+
+
+# An ablation is a file with a rule of the same name, and a target: drop one in.
+for name in ABLATIONS:
+
+    include: f"workflow/ablations/{name}.smk"
+
+
+rule ablations:
+    input:
+        [getattr(rules, name).output for name in ABLATIONS],
+
+
+rule all:
+    default_target: True
+    input:
+        rules.tables.input,
+        rules.figures.input,
+        rules.metrics.input,
+        rules.ablations.input,

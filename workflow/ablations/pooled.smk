@@ -1,0 +1,35 @@
+"""What Eq. 6 pools, the fused feature or the raw map, and how the projection starts.
+
+The paper's "1024-to-512 linear map" and its 4.8 M parameters leave both readings open.
+"""
+
+POOLED = {
+    "method": ["sarl", "sarl+pooled=raw", "sarl+pooled=raw+projection=clip"],
+    "prop": [0.1, 0.5, 0.9],
+    "seed": 0,
+}
+
+
+use rule table as pooled with:
+    input:
+        metrics=settings(**POOLED),
+        published=published("table2", "parameters"),
+        code=rules.table.input.code,
+    output:
+        report(
+            multiext("<results>/ablations/pooled", csv=".csv", md=".md", tex=".tex"),
+            category="Ablations",
+            caption="pooled.rst",
+        ),
+    log:
+        "<logs>/ablations/pooled.log",
+    params:
+        spec=spec(
+            {
+                "title": "Pooling the fused feature or the raw map",
+                "layout": "proportions",
+                "columns": ["parameters"],
+                "published_methods": ["Ours"],
+            },
+            **POOLED,
+        ),

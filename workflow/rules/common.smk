@@ -1,0 +1,181 @@
+"""What the rule files share, the checked configuration, paths and the runs of a setting.
+
+This file alone holds functions; what they compute is in workflow/mlrpl/plan.py.
+"""
+
+import functools
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+# Jobs find the package where it lies, inside a conda environment too (`--sdm conda`
+# clears PYTHONPATH before the prefix), and run the python that runs Snakemake.
+WORKFLOW = Path(workflow.basedir) / "workflow"
+shell.prefix(
+    "set -euo pipefail; "
+    "export PYTHONPATH={WORKFLOW:q}${{PYTHONPATH:+:$PYTHONPATH}}; "
+)
+os.environ.update(
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), os.getenv("PATH", "")])
+)
+sys.path.insert(0, str(WORKFLOW))
+
+from mlrpl import plan
+from mlrpl.config import validate
+from mlrpl.errors import UserError
+
+
+def one_line(error):
+    """Stop with the error's line alone: a mistake of the user has no traceback."""
+    sys.exit(f"Error: {error}")
+
+
+try:
+    config = validate(config)
+except UserError as error:
+    one_line(error)
+
+DATASETS = config["datasets"]
+ENCODER = config["encoder"]
+DOWNLOADS = plan.downloads(config)
+# How a job runs, which changes no number, is a resource; what it computes, a parameter.
+DEVICE = config["device"]
+GPU = int(DEVICE != "cpu")  # on CPUs as many jobs at once as there are cores
+ABLATIONS = sorted(path.stem for path in WORKFLOW.glob("ablations/*.smk"))
+# The runs that any table, figure or ablation names: what metrics.csv has.
+NAMED_RUNS = set()
+
+
+wildcard_constraints:
+    dataset="|".join(DATASETS),
+    split="train|test",
+    shard=r"\d+",
+    method=r"[a-z0-9_]+(\+[a-z_]+=[A-Za-z0-9_.-]+)*",
+    prop=r"0\.\d*[1-9]|1\.0",
+    seed=r"0|[1-9]\d*",
+
+
+def either(names):
+    """A wildcard's pattern: one of these names; of none, nothing matches."""
+    return "|".join(map(re.escape, names)) or r"(?!)"
+
+
+def of_format(name):
+    """The data sets that one of the index rules reads."""
+    return either(d for d in DATASETS if DATASETS[d]["format"] == name)
+
+
+def split_file(key):
+    """Input function: a split's images, annotations or labels."""
+    return lambda wildcards: plan.split_source(
+        config, wildcards.dataset, wildcards.split, key
+    )
+
+
+def shards(split):
+    """Input function: all feature files of a split."""
+    return lambda wildcards: [
+        f"<results>/features/{wildcards.dataset}/{split}/{shard}.h5"
+        for shard in range(DATASETS[wildcards.dataset]["splits"][split]["shards"])
+    ]
+
+
+def flags(wildcards, *keys):
+    """Command line arguments of a data set's keys and, given a split, of the split's."""
+    entry = DATASETS[wildcards.dataset]
+    entry = {**entry, **entry["splits"].get(wildcards.get("split"), {})}
+    return plan.flags({key: entry.get(key) for key in keys})
+
+
+def code(*modules):
+    """The files of the modules that make a job's numbers: an edit runs it again.
+
+    Files are compared by content: a touched one, or a fresh clone, runs nothing.
+    """
+    files = []
+    for module in modules:
+        found = sorted(WORKFLOW.glob(f"mlrpl/{module}.py"))
+        if not found:
+            one_line(f"workflow/mlrpl/{module}.py: a rule names it; it is not there")
+        files += map(os.path.relpath, found)
+    return files
+
+
+@functools.cache
+def method_options(method):
+    """Every option of a run; a name that is not the run's own one stops here."""
+    try:
+        name = plan.canonical(config, method)
+        if name != method:
+            one_line(f"{method} is the same run as {name}; ask for {name}")
+        return plan.method_options(config, name)
+    except UserError as error:
+        one_line(error)
+
+
+def train_code(wildcards):
+    """The modules behind a training: of visual modules and losses, those it uses."""
+    chosen = method_options(wildcards.method)
+    return code(
+        "training",
+        "training_data",
+        "setting",
+        "model",
+        "scores",
+        "metrics",
+        "text_tower",
+        "prompts/context",
+        "encoder/cache",
+        "visual/inputs",
+        "visual/bilinear_attention",
+        f"visual/{chosen['visual']}*",
+        f"losses/{chosen['loss']}",
+    )
+
+
+def settings(dataset=None, method=None, prop=None, seed=None, file="metrics.json"):
+    """The files of every combination; what is left out is all that the config has.
+
+    The runs that they need follow by themselves, and their numbers go into metrics.csv.
+    """
+    try:
+        runs = plan.runs(config, dataset, method, prop, seed)
+    except UserError as error:
+        one_line(error)
+    NAMED_RUNS.update(runs)
+    return [f"<results>/runs/{run}/{file}" for run in runs]
+
+
+# The metrics behind each table and figure.
+EXPERIMENTS = {
+    name: settings(**plan.experiment(config, name)) for name in config["experiments"]
+}
+
+
+def named_metrics(wildcards):
+    """Input function: the metrics of all runs that `settings` was asked for."""
+    return [f"<results>/runs/{run}/metrics.json" for run in sorted(NAMED_RUNS)]
+
+
+def experiment_spec(name, contents):
+    """The JSON of the contents of one of the config's experiments."""
+    titles = config["experiments"][name]["titles"]
+    return spec(contents, **plan.experiment(config, name), titles=titles)
+
+
+def spec(contents, dataset=None, method=None, prop=None, seed=None, titles=None):
+    """The JSON of a table's or a figure's contents, with the settings as `settings`."""
+    try:
+        return json.dumps(
+            plan.spec(config, contents, dataset, method, prop, seed, titles),
+            sort_keys=True,
+        )
+    except UserError as error:
+        one_line(error)
+
+
+def published(*names):
+    """The files of printed numbers."""
+    return [os.path.relpath(WORKFLOW / f"published/{name}.csv") for name in names]

@@ -1,0 +1,97 @@
+"""Raw data sets to image lists with label matrices.
+
+INPUTS: the config's `datasets`: addresses, or a `root:` for data already on disk
+OUTPUTS:
+    <data>/{dataset}/...                    archives as published, never unpacked
+    <results>/data/{dataset}/{split}.h5     image names, classes and labels of a split
+"""
+
+
+# A file is known by its hash. Its addresses are a resource and no parameter, so that a
+# new mirror downloads nothing again.
+rule download:
+    output:
+        "<data>/{download}",
+    log:
+        "<logs>/download/{download}.log",
+    wildcard_constraints:
+        download=either(DOWNLOADS),
+    localrule: True
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    resources:
+        url=lambda w: plan.flags({"url": DOWNLOADS[w.download]["url"]}),
+    params:
+        check=lambda w: plan.flags({**DOWNLOADS[w.download], "url": None}),
+    shell:
+        "python -m mlrpl download {resources.url} {params.check}"
+        " --output {output} &> {log}"
+
+
+rule index_coco:
+    input:
+        images=split_file("images"),
+        annotations=split_file("annotations"),
+        code=code("data/coco", "data/index"),
+    output:
+        "<results>/data/{dataset}/{split}.h5",
+    log:
+        "<logs>/data/{dataset}/{split}.log",
+    wildcard_constraints:
+        dataset=of_format("coco"),
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    params:
+        choices=lambda w: flags(w, "member", "prefix", "keep", "allow_empty_classes"),
+    shell:
+        "python -m mlrpl index coco --images {input.images}"
+        " --annotations {input.annotations} {params.choices}"
+        " --dataset {wildcards.dataset} --split {wildcards.split}"
+        " --output {output} &> {log}"
+
+
+rule index_voc:
+    input:
+        images=split_file("images"),
+        code=code("data/voc", "data/index"),
+    output:
+        "<results>/data/{dataset}/{split}.h5",
+    log:
+        "<logs>/data/{dataset}/{split}.log",
+    wildcard_constraints:
+        dataset=of_format("voc"),
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    params:
+        choices=lambda w: flags(
+            w, "imageset", "difficult", "classes", "allow_empty_classes"
+        ),
+    shell:
+        "python -m mlrpl index voc --images {input.images} {params.choices}"
+        " --dataset {wildcards.dataset} --split {wildcards.split}"
+        " --output {output} &> {log}"
+
+
+rule index_csv:
+    input:
+        images=split_file("images"),
+        labels=split_file("labels"),
+        code=code("data/csv_table", "data/index"),
+    output:
+        "<results>/data/{dataset}/{split}.h5",
+    log:
+        "<logs>/data/{dataset}/{split}.log",
+    wildcard_constraints:
+        dataset=of_format("csv"),
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    params:
+        choices=lambda w: flags(w, "select", "allow_empty_classes"),
+    shell:
+        "python -m mlrpl index csv --images {input.images} --labels {input.labels}"
+        " {params.choices} --dataset {wildcards.dataset} --split {wildcards.split}"
+        " --output {output} &> {log}"

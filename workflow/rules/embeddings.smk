@@ -1,0 +1,25 @@
+"""GloVe's class vectors.
+
+INPUTS: the published vectors (the config's `glove`), <results>/data/{dataset}/train.h5
+OUTPUTS: <results>/data/{dataset}/glove.npy, one row a class
+"""
+
+
+rule glove:
+    input:
+        vectors=plan.glove_source(config),
+        index="<results>/data/{dataset}/train.h5",
+        code=code("embeddings/glove"),
+    output:
+        "<results>/data/{dataset}/glove.npy",
+    log:
+        "<logs>/data/{dataset}/glove.log",
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    params:
+        member=plan.flags({"member": config["glove"]["member"]}),
+        words=lambda w: flags(w, "words"),
+    shell:
+        "python -m mlrpl glove --vectors {input.vectors} {params.member}"
+        " --index {input.index} {params.words} --output {output} &> {log}"

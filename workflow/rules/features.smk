@@ -1,0 +1,60 @@
+"""The frozen encoder: once per image, and what training needs of it.
+
+INPUTS: the images' archives, <results>/data/{dataset}/{split}.h5, the config's `encoder`
+OUTPUTS:
+    <results>/features/{dataset}/{split}/{shard}.h5   pooled maps and global features
+    <results>/clip/{dataset}.safetensors              text tower and class names
+"""
+
+
+rule encoder:
+    input:
+        index="<results>/data/{dataset}/train.h5",
+        weights=plan.encoder_files(config),
+        code=code("encoder/clip", "encoder/towers", "encoder/export"),
+    output:
+        "<results>/clip/{dataset}.safetensors",
+    log:
+        "<logs>/clip/{dataset}.log",
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    params:
+        encoder=plan.flags({k: ENCODER[k] for k in ("model", "pretrained")}),
+        image_size=ENCODER["image_size"],
+        names=lambda w: flags(w, "names"),
+    shell:
+        "python -m mlrpl encoder {params.encoder} --image-size {params.image_size}"
+        " --index {input.index} {params.names} --output {output} &> {log}"
+
+
+# A shard is whole or absent: a break costs one shard, and several GPUs share a split.
+rule features:
+    input:
+        images=split_file("images"),
+        index="<results>/data/{dataset}/{split}.h5",
+        weights=plan.encoder_files(config),
+        code=code("encoder/clip", "encoder/towers", "encoder/features"),
+    output:
+        "<results>/features/{dataset}/{split}/{shard}.h5",
+    log:
+        "<logs>/features/{dataset}/{split}/{shard}.log",
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: config["threads"]["features"]
+    resources:
+        gpu=GPU,
+        device=DEVICE,
+        batch_size=ENCODER["batch_size"],
+    params:
+        encoder=plan.flags({k: ENCODER[k] for k in ("model", "pretrained")}),
+        image_size=ENCODER["image_size"],
+        colours=plan.flags({k: ENCODER[k] for k in ("mean", "std")}),
+        views=",".join(ENCODER["views"]),
+        shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
+    shell:
+        "python -m mlrpl features {params.encoder} --image-size {params.image_size}"
+        " {params.colours} --views {params.views} --images {input.images}"
+        " --index {input.index} --shard {wildcards.shard} --shards {params.shards}"
+        " --device {resources.device} --batch-size {resources.batch_size}"
+        " --threads {threads} --output {output} &> {log}"

@@ -1,0 +1,21 @@
+"""Label dropping: the partial labels of one proportion and seed.
+
+INPUTS: <results>/data/{dataset}/train.h5
+OUTPUTS: <results>/data/{dataset}/known/prop={prop}/seed={seed}.npy, cells in -1, 0, 1
+"""
+
+
+rule drop:
+    input:
+        index="<results>/data/{dataset}/train.h5",
+        code=code("data/masks"),
+    output:
+        "<results>/data/{dataset}/known/prop={prop}/seed={seed}.npy",
+    log:
+        "<logs>/data/{dataset}/known/prop={prop}/seed={seed}.log",
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    shell:
+        "python -m mlrpl drop --index {input.index} --prop {wildcards.prop}"
+        " --seed {wildcards.seed} --output {output} &> {log}"

@@ -1,0 +1,46 @@
+"""One training a setting, from cached features alone.
+
+INPUTS: the features, labels, masks, vectors and text tower of a data set
+OUTPUTS: <results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/
+    weights.safetensors   what was trained
+    history.csv           losses and test mAP, epoch by epoch
+    scores.h5             test scores after the last epoch and after the best
+    run.json              options, parameter counts, seconds, versions
+"""
+
+
+rule train:
+    input:
+        train_features=shards("train"),
+        test_features=shards("test"),
+        train_index="<results>/data/{dataset}/train.h5",
+        test_index="<results>/data/{dataset}/test.h5",
+        known="<results>/data/{dataset}/known/prop={prop}/seed={seed}.npy",
+        glove="<results>/data/{dataset}/glove.npy",
+        clip="<results>/clip/{dataset}.safetensors",
+        code=train_code,
+    output:
+        weights="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/weights.safetensors",
+        history="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/history.csv",
+        scores="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/scores.h5",
+        run="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/run.json",
+    log:
+        "<logs>/runs/{dataset}/{method}/prop={prop}/seed={seed}/train.log",
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: config["threads"]["train"]
+    resources:
+        gpu=GPU,
+        device=DEVICE,
+    params:
+        options=lambda w: json.dumps(method_options(w.method), sort_keys=True),
+        folder=subpath(output.run, parent=True),
+    shell:
+        "python -m mlrpl train --dataset {wildcards.dataset}"
+        " --method {wildcards.method} --prop {wildcards.prop} --seed {wildcards.seed}"
+        " --options {params.options:q}"
+        " --train-features {input.train_features} --test-features {input.test_features}"
+        " --train-index {input.train_index} --test-index {input.test_index}"
+        " --known {input.known} --glove {input.glove} --clip {input.clip}"
+        " --device {resources.device} --threads {threads}"
+        " --output-dir {params.folder} &> {log}"
