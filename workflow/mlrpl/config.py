@@ -72,7 +72,6 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
     for name, dataset in config["datasets"].items():
         _check_dataset(f"datasets.{name}", dataset)
         dataset.setdefault("title", name)
-        dataset.setdefault("published", name)
     _fill(config, load_schema())
     glove = config["glove"]
     if glove["root"] is None and "url" not in glove:
