@@ -1,0 +1,30 @@
+"""`mlrpl figure`: a figure as PDF and PNG."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--spec",
+        required=True,
+        help="contents: a JSON object or file; see workflow/schemas/figure.schema.yaml",
+    )
+    parser.add_argument(
+        "--published", nargs="*", default=[], help="CSV files of printed numbers"
+    )
+    parser.add_argument(
+        "--metrics", nargs="*", default=[], help="metrics.json files of the settings"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="PREFIX", help="writes PREFIX.pdf .png"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    from mlrpl import figure_drawing, figures, published, results
+    from mlrpl.specs import load_spec
+
+    spec = load_spec(args.spec, "figure")
+    runs = results.load(args.metrics)
+    panels = figures.build(spec, runs, published.load(args.published))
+    figure_drawing.write(figure_drawing.draw(panels), args.output, spec["title"])

@@ -1,0 +1,30 @@
+"""`mlrpl table`: a table as CSV, Markdown and LaTeX."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--spec",
+        required=True,
+        help="contents: a JSON object or file; see workflow/schemas/table.schema.yaml",
+    )
+    parser.add_argument(
+        "--published", nargs="*", default=[], help="CSV files of printed numbers"
+    )
+    parser.add_argument(
+        "--metrics", nargs="*", default=[], help="metrics.json files of the settings"
+    )
+    parser.add_argument(
+        "--output", required=True, metavar="PREFIX", help="writes PREFIX.csv .md .tex"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    from mlrpl import published, results, table_formats, tables
+    from mlrpl.specs import load_spec
+
+    spec = load_spec(args.spec, "table")
+    runs = results.load(args.metrics, spec["columns"])
+    table = tables.build(spec, runs, published.load(args.published))
+    table_formats.write(table, args.output)
