@@ -1,6 +1,7 @@
 """Training one setting from cached features (Algorithm 1)."""
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -110,7 +111,11 @@ def train(
     best_epoch, best_map = 0, -math.inf
     targets = test.labels.cpu().numpy()
     bar = tqdm(
-        range(options.epochs + 1), desc="train", unit="epoch", disable=not progress
+        range(options.epochs + 1),
+        desc="train",
+        unit="epoch",
+        mininterval=0.2 if sys.stderr.isatty() else 20,
+        disable=not progress,
     )
     for epoch in bar:
         lr = loss = test_map = None
@@ -129,7 +134,7 @@ def train(
             test_map = float(np.nanmean(average_precision(last, targets).envelope))
             if test_map > best_map or best_epoch == 0:
                 best, best_epoch, best_map = last, epoch, test_map
-            bar.set_postfix(loss=loss, mAP=test_map)
+            bar.set_postfix(loss=loss, mAP=test_map, refresh=False)
         if epoch or final:
             history.append(Epoch(epoch, lr, loss, test_map))
     return Result(history, last, best, best_epoch)
