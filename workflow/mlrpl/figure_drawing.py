@@ -16,6 +16,7 @@ import numpy as np
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -55,9 +56,8 @@ def draw(rows: Sequence[Sequence[Panel]]) -> Figure:
     with style():
         figure = Figure(
             (PANEL_SIZE[0] * width, PANEL_SIZE[1] * height + 0.3),
-            layout="constrained",
+            layout=ConstrainedLayoutEngine(wspace=0.06, hspace=0.08),
         )
-        figure.get_layout_engine().set(wspace=0.06, hspace=0.08)
         axes = figure.subplots(
             height, width, squeeze=False, sharey="row" if len(rows[0]) > 1 else False
         )

@@ -150,8 +150,8 @@ def _over_proportions(
             Series(
                 method.get("title", method["name"]),
                 np.array([round(100 * p, 6) for p in props]),
-                *np.array(values, dtype=float).T,
-                printed=lines,
+                *_columns(values),
+                lines,
             )
         )
     shown = [(round(100 * p, 6), percent(p).removesuffix(" %")) for p in props]
@@ -192,14 +192,19 @@ def _over_option(
             Series(
                 f"{percent(prop)} known labels",
                 np.array(x),
-                *np.array(values, dtype=float).T,
-                printed=[Printed(f"paper ({t})", p) for t, p in sorted(marks.items())],
+                *_columns(values),
+                [Printed(f"paper ({t})", p) for t, p in sorted(marks.items())],
             )
         )
     return ticks, series
 
 
 _NONE = (np.nan, np.nan)
+
+
+def _columns(values: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    means, deviations = zip(*values, strict=True)
+    return np.array(means), np.array(deviations)
 
 
 def _cells(

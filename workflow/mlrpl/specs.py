@@ -33,10 +33,10 @@ def load_spec(text: str, kind: str) -> dict[str, Any]:
         raise UserError(f"{where}: no valid JSON: {error}") from error
     schema = load_schema(kind)
     errors = jsonschema.Draft202012Validator(schema).iter_errors(spec)
-    if error := jsonschema.exceptions.best_match(errors):
-        place = "".join(f"{part}: " for part in error.absolute_path)
+    if fault := jsonschema.exceptions.best_match(errors):
+        place = "".join(f"{part}: " for part in fault.absolute_path)
         raise UserError(
-            f"{where}: {place}{error.message}; see workflow/schemas/{kind}.schema.yaml"
+            f"{where}: {place}{fault.message}; see workflow/schemas/{kind}.schema.yaml"
         )
     for key, entry in schema["properties"].items():
         if "default" in entry:

@@ -86,9 +86,14 @@ def build(spec: dict[str, Any], runs: pd.DataFrame, published: pd.DataFrame) -> 
         runs = runs[runs["seed"].isin(spec["seeds"])]
     runs = runs.assign(key=runs["prop"].map(prop_key))
     asked = {prop_key(prop) for prop in spec["proportions"]}
-    averaged = sorted(set(paper["prop"]) - {printed.AVERAGE} or asked, key=float)
-    if spec["layout"] == "averages":
+    theirs = set(paper["prop"]) - {printed.AVERAGE}
+    if theirs and spec["published_proportions"]:
+        averaged = sorted(theirs, key=float)
+    else:
         averaged = sorted(asked, key=float)
+        if theirs:
+            fits = asked | ({printed.AVERAGE} if theirs == asked else set())
+            paper = paper[paper["prop"].isin(fits)]
     shown = sorted(asked | set(averaged), key=float)
     columns = _columns(spec, shown)
 
@@ -195,8 +200,8 @@ def _run_rows(
             for extra in spec["columns"]
             if len(chosen)
         }
-        common = (dataset["name"], dataset["title"], RUN, "", method["name"])
-        common += (method.get("title", method["name"]),)
+        title = method.get("title", method["name"])
+        common = (dataset["name"], dataset["title"], RUN, "", method["name"], title)
         counts = chosen.groupby("key")["seed"].nunique()
         seeds = "-".join(map(str, sorted({counts.min(), counts.max()})))
         tail = {"epoch": spec["epoch"], "seeds": seeds if len(counts) else ""}
