@@ -1,5 +1,6 @@
 """Zip, tar and folder read alike, in several processes; damage is named."""
 
+import errno
 import gzip
 import io
 import multiprocessing
@@ -243,6 +244,17 @@ def test_no_archive_at_all(tmp_path):
     other = tmp_path / "text.gz"
     other.write_bytes(gzip.compress(b"no tar " * 500))
     one_line(other, "truncated or damaged tar")
+
+
+def test_no_room_for_a_compressed_tar(tmp_path, monkeypatch):
+    path = write("packed.tar.gz", tmp_path, content())
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mlrpl.data.archives.shutil.copyfileobj", full)
+    with pytest.raises(UserError, match=f"^{path}: cannot be unpacked, .*; set TMPDIR"):
+        open_archive(path).names()
 
 
 def test_content_decides_not_the_name(tmp_path):

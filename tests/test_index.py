@@ -209,7 +209,7 @@ def test_commands_make_what_the_functions_return(photos, repository, tmp_path):
     assert done.stderr == (
         f"mlrpl index: error: {tar}: VOCdevkit/VOC2007/ImageSets/Main/test.txt: no "
         "image of d train has class bus, motorbike, train; remove the class, or allow "
-        "classes without a positive (allow_empty_classes)\n"
+        "classes without any positive (allow_empty_classes)\n"
     )
     assert out.read_bytes() == before
 

@@ -8,6 +8,7 @@ access, goes through an unnamed temporary file in each process that opens it.
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
@@ -141,11 +142,15 @@ class ZipArchive(Archive):
                 opened = zipfile.ZipFile(self.path)
             except (zipfile.BadZipFile, EOFError, OSError) as error:
                 raise self._damaged(error) from error
-            self._members = {
-                _member(info.filename, self.path): info
-                for info in opened.infolist()
-                if not info.is_dir()
-            }
+            try:
+                self._members = {
+                    _member(info.filename, self.path): info
+                    for info in opened.infolist()
+                    if not info.is_dir()
+                }
+            except UserError:
+                opened.close()
+                raise
             self._zip, self._pid = opened, os.getpid()
         return self._zip
 
@@ -172,7 +177,7 @@ class ZipArchive(Archive):
         ) as error:
             raise self._damaged(f"{name}: {error}") from error
 
-    def open(self, name: str) -> IO[bytes]:
+    def open(self, name: str) -> Any:
         """Return a stream of one member, for members too large to hold at once.
 
         Raises:
@@ -222,6 +227,11 @@ class TarArchive(Archive):
                 EOFError,
                 OSError,
             ) as error:
+                if getattr(error, "errno", None) == errno.ENOSPC:
+                    raise UserError(
+                        f"{self.path}: cannot be unpacked, {tempfile.gettempdir()} is "
+                        "full; set TMPDIR to a folder with room, or store a plain tar"
+                    ) from error
                 raise self._damaged(error) from error
             self._file = stream
         return self._file
@@ -327,7 +337,7 @@ def _tar_members(stream: IO[bytes], path: Path) -> dict[str, tuple[int, int]]:
         while (info := tar.next()) is not None:
             if info.isreg() and not info.issparse():
                 members[_member(info.name, path)] = (info.offset_data, info.size)
-            tar.members = []  # tarfile keeps them all: megabytes at COCO's size
+            tar.members = []  # type: ignore[attr-defined]  # they would add up
         end = tar.offset
     # tarfile takes the end of a cut file, or a damaged header, for the end of the tar;
     # a whole tar ends with a block of zeros.

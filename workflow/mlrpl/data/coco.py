@@ -15,7 +15,7 @@ from mlrpl.data.index import Index, checked
 from mlrpl.errors import UserError
 
 KEEP = ("labelled", "all")
-# Not needed for image labels, and most of the file: 35 million coordinates.
+# Not needed for image labels; the polygons are most of the file and of the memory.
 _UNUSED = {"segmentation", "bbox", "area"}
 
 

@@ -1,6 +1,7 @@
 """A table of labels, one row an image and one column a class, to an index."""
 
 import csv
+from collections.abc import Iterable
 from os import PathLike
 
 import numpy as np
@@ -40,8 +41,9 @@ def read_index(
     """
     try:
         with open(labels, newline="", encoding="utf-8-sig") as file:
-            rows = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(rows, [])]
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            rows = ((reader.line_num, row) for row in reader)
             classes = _classes(header, labels, select)
             names, matrix, splits = _rows(rows, header, labels, select)
     except FileNotFoundError as error:
@@ -97,7 +99,10 @@ def _classes(
 
 
 def _rows(
-    rows: "csv._reader", header: list[str], labels: str | PathLike, select: str | None
+    rows: Iterable[tuple[int, list[str]]],
+    header: list[str],
+    labels: str | PathLike,
+    select: str | None,
 ) -> tuple[list[str], list[list[int]], list[str]]:
     """Return names and labels of the selected rows, and all splits that occur."""
     image = header.index("image")
@@ -106,10 +111,10 @@ def _rows(
     names: list[str] = []
     matrix: list[list[int]] = []
     splits: dict[str, None] = {}
-    for row in rows:
+    for number, row in rows:
         if not row:
             continue
-        where = f"{labels}: row {rows.line_num}"
+        where = f"{labels}: row {number}"
         if len(row) != len(header):
             raise UserError(
                 f"{where} has {len(row)} cells, the header {len(header)}; repair it"

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import re
 import ssl
 import sys
 import time
@@ -118,6 +119,12 @@ def download(
     for url in urls:
         if not url.startswith(("http://", "https://")):
             raise UserError(f"{url}: is no address; give one with http:// or https://")
+    for name, digits in (("sha256", 64), ("md5", 32)):
+        wanted = getattr(expected, name)
+        if wanted and not re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", wanted):
+            raise UserError(
+                f"{name}: {wanted!r} is no hash; give {digits} hexadecimal digits"
+            )
     known = expected.hashed or size is not None
     if known and output.is_file() and expected.fault(output) is None:
         return
@@ -159,7 +166,7 @@ def _fetch_whole(
         try:
             _fetch(url, part, timeout)
         except _Broken as error:
-            if failures == retries:
+            if failures >= retries:
                 raise
             print(f"{url} {error}; trying again", file=sys.stderr)
             time.sleep(pause * 2**failures)
@@ -262,6 +269,7 @@ def _receive(
     if total is not None and received < total:
         raise _Broken(f"breaks off after {received} of {total} bytes")
     if received == 0:
+        part.path.unlink()
         raise _Refused("answers with an empty file")
 
 

@@ -1,6 +1,7 @@
 """The index of one split: image names, class names and the full label matrix."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -133,15 +134,14 @@ def checked(
     if empty and not allow_empty_classes:
         raise UserError(
             f"{source}: no image of {index.dataset} {index.split} has class "
-            f"{some(empty, 100)}; remove the class, or allow classes without a positive "
-            "(allow_empty_classes)"
+            f"{some(empty, 100)}; remove the class, or allow classes without any "
+            "positive (allow_empty_classes)"
         )
     return index
 
 
 def _repeated(texts: Sequence[str]) -> list[str]:
-    seen: set[str] = set()
-    return [text for text in texts if text in seen or seen.add(text)]
+    return [text for text, times in Counter(texts).items() if times > 1]
 
 
 def _elsewhere(name: str, present: set[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -131,12 +131,12 @@ def _stream(path: Path, member: str | None) -> Iterator[tuple[IO[bytes], str]]:
     if start == b"PK\x03\x04":
         with ZipArchive(path) as archive:
             name = member or _only(archive)
-            with archive.open(name) as raw, io.BufferedReader(raw, 1 << 20) as stream:
+            with io.BufferedReader(archive.open(name), 1 << 20) as stream:
                 yield stream, f"{path}: {name}"
         return
     if member is not None:
         raise UserError(f"{path}: is no zip, so it has no member {member}; name none")
-    opener = gzip.open if start.startswith(b"\x1f\x8b") else open
+    opener: Any = gzip.open if start.startswith(b"\x1f\x8b") else open
     with opener(path, "rb") as raw, io.BufferedReader(raw, 1 << 20) as stream:
         yield stream, str(path)
 
