@@ -252,7 +252,7 @@ def test_no_room_for_a_compressed_tar(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("mlrpl.data.archives.shutil.copyfileobj", full)
+    monkeypatch.setattr("mlrpl.data.tar_archive.shutil.copyfileobj", full)
     with pytest.raises(UserError, match=f"^{path}: cannot be unpacked, .*; set TMPDIR"):
         open_archive(path).names()
 

@@ -13,7 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from mlrpl.data.archives import ZipArchive, some
+from mlrpl.data.archive_base import some
+from mlrpl.data.archives import ZipArchive
 from mlrpl.errors import UserError
 
 
