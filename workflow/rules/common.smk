@@ -128,6 +128,8 @@ def train_code(wildcards):
         "text_tower",
         "prompts/context",
         "encoder/cache",
+        "encoder/checkpoint",
+        "encoder/clip",
         "visual/inputs",
         "visual/bilinear_attention",
         f"visual/{chosen['visual']}*",

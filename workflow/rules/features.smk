@@ -11,7 +11,9 @@ rule encoder:
     input:
         index="<results>/data/{dataset}/train.h5",
         weights=plan.encoder_files(config),
-        code=code("encoder/clip", "encoder/towers", "encoder/export"),
+        code=code(
+            "encoder/checkpoint", "encoder/clip", "encoder/export", "encoder/towers"
+        ),
     output:
         "<results>/clip/{dataset}.safetensors",
     log:
@@ -34,7 +36,13 @@ rule features:
         images=split_file("images"),
         index="<results>/data/{dataset}/{split}.h5",
         weights=plan.encoder_files(config),
-        code=code("encoder/clip", "encoder/towers", "encoder/features"),
+        code=code(
+            "encoder/checkpoint",
+            "encoder/clip",
+            "encoder/features",
+            "encoder/images",
+            "encoder/towers",
+        ),
     output:
         "<results>/features/{dataset}/{split}/{shard}.h5",
     log:
