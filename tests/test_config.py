@@ -10,6 +10,7 @@ import yaml
 
 from mlrpl import config as configuration
 from mlrpl import options, plan
+from mlrpl.demo.world import VOC_WORLD
 from mlrpl.errors import UserError
 
 
@@ -267,6 +268,11 @@ def test_demo_config_is_valid_and_keeps_the_papers_grid(paper, repository):
             assert experiment[key] == theirs[key], f"{name}.{key}"
 
 
+def test_demo_config_has_the_classes_of_the_demo_world(repository):
+    demo = yaml.safe_load((repository / "profiles/demo/config.yaml").read_text())
+    assert tuple(demo["datasets"]["demo_voc"]["classes"]) == VOC_WORLD.names
+
+
 # --------------------------------------------------------------------------- the plan
 
 
@@ -363,6 +369,6 @@ def test_spec_of_a_figure_puts_methods_into_the_panels_of_their_option(paper):
     assert negative[2] == {
         "name": "sarl",
         "title": "Ours+gamma_neg=2",
-        "published": ["Ours+gamma_neg=2"],
+        "published": ["Ours+gamma_neg=2", "Ours"],
         "x": 2,
     }

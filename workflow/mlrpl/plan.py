@@ -101,13 +101,11 @@ def spec(
     """
     entries = {}
     for name in _many(method, config["methods"]):
-        printed = title(config, name)
-        entries[name] = {
-            "name": canonical(config, name),
-            "title": (titles or {}).get(name, printed),
-        }
+        run, called = canonical(config, name), title(config, name)
+        entries[name] = {"name": run, "title": (titles or {}).get(name, called)}
         if "kind" in contents:  # a figure draws printed numbers by their method
-            entries[name]["published"] = [printed]
+            printed = dict.fromkeys([called, title(config, run)])
+            entries[name]["published"] = list(printed)
     shown = {
         **contents,
         "datasets": [

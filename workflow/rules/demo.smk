@@ -7,7 +7,13 @@ OUTPUTS: results/demo/world/, which profiles/demo/config.yaml names as `root:`
 
 rule demo_world:
     input:
-        code=code("demo/*"),
+        code=code(
+            "demo/archives",
+            "demo/corpus",
+            "demo/drawing",
+            "demo/shapes",
+            "demo/world",
+        ),
     output:
         "results/demo/world/train2014.zip",
         "results/demo/world/val2014.zip",
@@ -19,8 +25,8 @@ rule demo_world:
         "logs/demo/world.log",
     conda:
         "../../envs/mlrpl.yaml"
-    threads: 1
+    threads: 2
     params:
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m mlrpl demo data --output {params.folder} &> {log}"
+        "python -m mlrpl demo data --output {params.folder} --processes {threads} &> {log}"

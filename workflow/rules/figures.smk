@@ -37,7 +37,9 @@ rule figure:
     input:
         metrics=lambda w: EXPERIMENTS[w.figure],
         published=lambda w: published("table2", w.figure),
-        code=code("results", "published", "specs", "figures", "figure_drawing"),
+        code=code(
+            "figure_drawing", "figures", "metrics", "published", "results", "specs"
+        ),
     output:
         pdf="<results>/figures/{figure}.pdf",
         png=report(

@@ -27,7 +27,7 @@ rule table:
     input:
         metrics=lambda w: EXPERIMENTS[w.table],
         published=lambda w: published(w.table),
-        code=code("results", "published", "specs", "tables", "table_formats"),
+        code=code("metrics", "published", "results", "specs", "table_formats", "tables"),
     output:
         report(
             multiext("<results>/tables/{table}", csv=".csv", md=".md", tex=".tex"),
