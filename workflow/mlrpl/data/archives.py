@@ -19,7 +19,14 @@ from mlrpl.data.archive_base import Archive, plain_name, refuse_escape, some
 from mlrpl.data.tar_archive import COMPRESSED, TarArchive
 from mlrpl.errors import UserError
 
-__all__ = ["Archive", "FolderArchive", "TarArchive", "ZipArchive", "open_archive"]
+__all__ = [
+    "Archive",
+    "FolderArchive",
+    "TarArchive",
+    "ZipArchive",
+    "open_archive",
+    "some",
+]
 
 
 class FolderArchive(Archive):

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from pycocotools.coco import COCO
 
-from mlrpl.data.archive_base import some
-from mlrpl.data.archives import open_archive
+from mlrpl.data.archives import open_archive, some
 from mlrpl.data.index import Index, checked
 from mlrpl.errors import UserError
 

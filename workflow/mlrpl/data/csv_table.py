@@ -6,8 +6,7 @@ from os import PathLike
 
 import numpy as np
 
-from mlrpl.data.archive_base import some
-from mlrpl.data.archives import open_archive
+from mlrpl.data.archives import open_archive, some
 from mlrpl.data.index import Index, checked
 from mlrpl.errors import UserError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mlrpl.data.archive_base import Archive, some
+from mlrpl.data.archives import Archive, some
 from mlrpl.errors import UserError
 from mlrpl.storage import atomic_path
 

@@ -7,8 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mlrpl.data.archive_base import Archive, some
-from mlrpl.data.archives import open_archive
+from mlrpl.data.archives import Archive, open_archive, some
 from mlrpl.data.index import Index, checked
 from mlrpl.errors import UserError
 

@@ -13,8 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from mlrpl.data.archive_base import some
-from mlrpl.data.archives import ZipArchive
+from mlrpl.data.archives import ZipArchive, some
 from mlrpl.errors import UserError
 
 
