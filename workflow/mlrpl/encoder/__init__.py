@@ -1,0 +1,1 @@
+"""The frozen image-text model: loading, image features, and what training needs."""
