@@ -1,0 +1,85 @@
+"""`mlrpl features`: frozen image features of one shard of a split."""
+
+import argparse
+from collections.abc import Sequence
+
+from mlrpl.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", required=True, help="open_clip's name, or a model config (.json)"
+    )
+    parser.add_argument(
+        "--pretrained", required=True, help="open_clip's tag, or a checkpoint file"
+    )
+    parser.add_argument("--image-size", type=int, required=True, help="in pixels")
+    for name in ("mean", "std"):
+        parser.add_argument(
+            f"--{name}",
+            nargs="+",
+            default=["clip"],
+            metavar="clip|R G B",
+            help="of the normalisation",
+        )
+    parser.add_argument("--views", default="full", help="names, with commas between")
+    parser.add_argument("--index", required=True, help="index of the split")
+    parser.add_argument("--images", required=True, help="archive or folder")
+    parser.add_argument("--shard", type=int, default=0, help="counted from 0")
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", required=True, help="HDF5")
+
+
+def run(args: argparse.Namespace) -> None:
+    for name, least in (("image_size", 32), ("batch_size", 1), ("threads", 1)):
+        if getattr(args, name) < least:
+            raise UserError(
+                f"--{name.replace('_', '-')}: {getattr(args, name)} is not allowed; "
+                f"give at least {least}"
+            )
+
+    import torch
+
+    from mlrpl.data.index import Index
+    from mlrpl.device import choose_device
+    from mlrpl.encoder import images
+    from mlrpl.encoder.clip import load_clip
+    from mlrpl.encoder.features import extract, shard_range
+
+    preparation = images.Preparation(
+        image_size=args.image_size,
+        mean=_colour("mean", args.mean, images.CLIP_MEAN),
+        std=_colour("std", args.std, images.CLIP_STD),
+        views=tuple(args.views.split(",")),
+    )
+    torch.set_num_threads(args.threads)
+    device = choose_device(args.device)
+    index = Index.load(args.index)
+    shard_range(len(index.images), args.shard, args.shards)
+    clip = load_clip(args.model, args.pretrained, args.image_size)
+    extract(
+        clip,
+        index,
+        args.images,
+        args.output,
+        preparation,
+        shard=args.shard,
+        shards=args.shards,
+        device=device,
+        batch_size=args.batch_size,
+        threads=args.threads,
+    )
+
+
+def _colour(name: str, texts: list[str], clip: Sequence[float]) -> Sequence[float]:
+    if texts == ["clip"]:
+        return clip
+    try:
+        return [float(text) for text in texts]
+    except ValueError as error:
+        raise UserError(
+            f"--{name}: {' '.join(texts)} is not allowed; give clip or three numbers"
+        ) from error

@@ -1,0 +1,231 @@
+"""Cached image features: the shards of one split, read as one array."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mlrpl.data.index import Index
+from mlrpl.errors import UserError
+
+# What all shards of a split must agree in, and what else each of them says.
+_COMMON = (
+    "dataset",
+    "split",
+    "encoder",
+    "pretrained",
+    "weights_sha256",
+    "image_size",
+    "mean",
+    "std",
+    "interpolation",
+    "views",
+    "grid",
+    "images_total",
+    "images_sha256",
+)
+_OWN = ("start", "stop")
+
+
+@dataclass(frozen=True)
+class _Shard:
+    path: Path
+    start: int
+    stop: int
+    shapes: Mapping[str, tuple[int, ...]]
+    common: Mapping[str, Any]
+
+
+class FeatureCache:
+    """The features of one split.
+
+    Attributes:
+        views: names of the V views; the first is the one that is tested.
+        grid: rows and columns of the map's locations.
+        encoder: the model that made the features.
+        weights_sha256: the hash of its image tower.
+    """
+
+    def __init__(self, paths: Sequence[str | PathLike]):
+        """Look at all shards, in any order; features are read when asked for.
+
+        Raises:
+            UserError: when a shard is missing or damaged, or they do not make up one
+                whole split.
+        """
+        if not paths:
+            raise UserError("features: no file is given; name all shards of the split")
+        self._shards = sorted(
+            (_read_shard(Path(path)) for path in paths),
+            key=lambda shard: (shard.start, shard.stop),
+        )
+        first = self._shards[0]
+        for shard in self._shards[1:]:
+            for name, value in shard.common.items():
+                if value != first.common[name]:
+                    raise UserError(
+                        f"{shard.path}: its {name} is {_short(value)}, that of "
+                        f"{first.path} {_short(first.common[name])}; remake both "
+                        "with one `mlrpl features` call each"
+                    )
+            for name, shape in shard.shapes.items():
+                if shape[1:] != first.shapes[name][1:]:
+                    raise UserError(
+                        f"{shard.path}: its {name} has the shape {shape}, that of "
+                        f"{first.path} {first.shapes[name]}; remake both"
+                    )
+        self._rows = int(first.common["images_total"])
+        self._check_whole()
+        self.views: tuple[str, ...] = tuple(json.loads(first.common["views"]))
+        rows, columns = first.common["grid"]
+        self.grid: tuple[int, int] = (int(rows), int(columns))
+        self.encoder = str(first.common["encoder"])
+        self.weights_sha256 = str(first.common["weights_sha256"])
+        self._check_shapes()
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return self._rows
+
+    def check(self, index: Index, clip: Mapping[str, str]) -> None:
+        """Check that the features belong to an index and to a CLIP.
+
+        Args:
+            index: the split's index.
+            clip: the metadata of `clip.safetensors`.
+
+        Raises:
+            UserError: features of other images or of another encoder.
+        """
+        first = self._shards[0]
+        if first.common["images_sha256"] != index.hash():
+            raise UserError(
+                f"{first.path}: the features are not of the images of {index.dataset} "
+                f"{index.split}, or not in their order; remake them with "
+                "`mlrpl features`"
+            )
+        if self.weights_sha256 != clip["weights_sha256"]:
+            raise UserError(
+                f"{first.path}: the features are of another encoder, {self.encoder} "
+                f"({first.common['pretrained']}), than the text tower, "
+                f"{clip['encoder']} ({clip['pretrained']}); remake the features, or "
+                "the text tower with `mlrpl encoder`"
+            )
+
+    def read_maps(self, view: int = 0) -> np.ndarray:
+        """Return the maps of one view, fp16 [N, L, K]."""
+        return self._read("map", view)
+
+    def read_globals(self, view: int = 0) -> np.ndarray:
+        """Return the image features of one view, fp16 [N, D], not normalised."""
+        return self._read("global", view)
+
+    def maps(self, rows: Sequence[int] | np.ndarray, view: int = 0) -> np.ndarray:
+        """Return the maps of some images, fp16 [len(rows), L, K]."""
+        rows = np.asarray(rows)
+        if len(rows) and not 0 <= rows.min() <= rows.max() < self._rows:
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of {self._rows}")
+        out = np.empty((len(rows), *self._shards[0].shapes["map"][2:]), np.float16)
+        for shard in self._shards:
+            places = np.flatnonzero((rows >= shard.start) & (rows < shard.stop))
+            if len(places):
+                with h5py.File(shard.path, "r") as file:
+                    maps = file["map"]
+                    # Single rows are several times faster than a list of rows.
+                    for place in places:
+                        out[place] = maps[rows[place] - shard.start, view]
+        return out
+
+    def _read(self, name: str, view: int) -> np.ndarray:
+        if not 0 <= view < len(self.views):
+            raise IndexError(f"view {view} of {len(self.views)}")
+        shape = self._shards[0].shapes[name]
+        out = np.empty((self._rows, *shape[2:]), np.float16)
+        for shard in self._shards:
+            if shard.stop == shard.start:
+                continue
+            try:
+                with h5py.File(shard.path, "r") as file:
+                    part = out[shard.start : shard.stop]
+                    file[name].read_direct(part, np.s_[:, view])
+            except OSError as error:
+                raise _damaged(shard.path, error) from error
+        return out
+
+    def _check_whole(self) -> None:
+        end = 0
+        for shard in self._shards:
+            if shard.start < end:
+                raise UserError(
+                    f"{shard.path}: images {shard.start} to {shard.stop} are there "
+                    "twice; give each shard once, all of one number of shards"
+                )
+            if shard.start > end:
+                break
+            end = shard.stop
+        if end != self._rows:
+            raise UserError(
+                f"{self._shards[0].path}: of {self._rows} images of the split, those "
+                f"from {end} on are missing from the files given; make the missing "
+                "shards with `mlrpl features`"
+            )
+
+    def _check_shapes(self) -> None:
+        views, locations = len(self.views), self.grid[0] * self.grid[1]
+        for shard in self._shards:
+            count = shard.stop - shard.start
+            maps, features = shard.shapes["map"], shard.shapes["global"]
+            if maps[:3] != (count, views, locations) or features[:2] != (count, views):
+                raise UserError(
+                    f"{shard.path}: its arrays do not have the shapes that its "
+                    "attributes say; remake it with `mlrpl features`"
+                )
+
+
+def _read_shard(path: Path) -> _Shard:
+    if not path.is_file():
+        raise UserError(
+            f"{path}: is not there; make it with the `mlrpl features` command first"
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            found = {name: _plain(file.attrs[name]) for name in (*_COMMON, *_OWN)}
+            shapes = {name: file[name].shape for name in ("map", "global")}
+            types = {file[name].dtype for name in shapes}
+    except (OSError, KeyError, AttributeError) as error:
+        raise _damaged(path, error) from error
+    if types != {np.dtype(np.float16)} or list(map(len, shapes.values())) != [4, 3]:
+        raise UserError(
+            f"{path}: has no fp16 map [n, V, L, K] and global [n, V, D]; remake it "
+            "with `mlrpl features`"
+        )
+    return _Shard(
+        path=path,
+        start=int(found.pop("start")),
+        stop=int(found.pop("stop")),
+        shapes=shapes,
+        common=found,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """Turn an attribute into something that compares with ==."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:24] + "..."
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = " ".join(str(error).split()).strip("'\"")
+    return UserError(
+        f"{path}: is no whole feature file ({reason}); delete it and remake it with "
+        "`mlrpl features`"
+    )
