@@ -68,7 +68,7 @@ def extract(
         shard: which part of the split, counted from 0.
         shards: how many parts there are.
         device: where the encoder runs.
-        batch_size: images that pass it at once.
+        batch_size: images that are read, and on a GPU encoded, at once.
         threads: processes that decode; 1 decodes in this one.
         progress: show a bar on stderr.
 
@@ -137,8 +137,14 @@ def _run(
 def _encode(
     tower: Tower, pixels: Tensor, preparation: Preparation, device: torch.device
 ) -> dict[str, Tensor]:
-    encoded = _run(tower, pixels, preparation, device)
-    return {"map": encoded.map, "global": encoded.feature}
+    # A CPU takes the images singly: large activations cost more in fresh memory than a
+    # batch saves, and an image's features depend on no other image.
+    size = len(pixels) if device.type == "cuda" else 1
+    parts = [_run(tower, part, preparation, device) for part in pixels.split(size)]
+    return {
+        "map": torch.cat([part.map for part in parts]),
+        "global": torch.cat([part.feature for part in parts]),
+    }
 
 
 def _half(values: Tensor, name: str, rows: Sequence[str], clip: Clip) -> np.ndarray:
