@@ -372,3 +372,25 @@ def test_spec_of_a_figure_puts_methods_into_the_panels_of_their_option(paper):
         "published": ["Ours+gamma_neg=2", "Ours"],
         "x": 2,
     }
+
+
+def test_paths_may_hold_environment_variables(paper, monkeypatch):
+    monkeypatch.setenv("BIG_DISK", "/disk")
+    changed = merged(
+        paper,
+        {"data_dir": "$BIG_DISK/data", "glove": {"root": "${BIG_DISK}/glove"}},
+    )
+    checked = configuration.validate(changed)
+    assert checked["data_dir"] == "/disk/data"
+    assert plan.glove_source(checked) == "/disk/glove/glove.840B.300d.zip"
+    monkeypatch.delenv("BIG_DISK")
+    with pytest.raises(UserError, match=r"data_dir: .*BIG_DISK is not set; set it"):
+        configuration.validate(changed)
+
+
+def test_photographs_config_is_valid(paper, repository, monkeypatch):
+    monkeypatch.setenv("MLRPL_PHOTOS", "/photos")
+    over = yaml.safe_load((repository / "tests/photos/config.yaml").read_text())
+    checked = configuration.validate(merged(paper, over))
+    assert list(checked["datasets"]) == ["coco18"]
+    assert plan.encoder_files(checked)[0].startswith("/photos/coco18/clip/")

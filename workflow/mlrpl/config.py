@@ -7,6 +7,8 @@
 import copy
 import difflib
 import functools
+import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,7 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
         _check_dataset(f"datasets.{name}", dataset)
         dataset.setdefault("title", name)
     _fill(config, load_schema())
+    _expand_paths(config)
     glove = config["glove"]
     if glove["root"] is None and "url" not in glove:
         raise UserError("config key glove.url: missing; give it, or set glove.root")
@@ -150,6 +153,27 @@ def _fill(value: Any, schema: Mapping[str, Any]) -> None:
     if isinstance(rest := schema.get("additionalProperties"), dict):
         for part in value.values():
             _fill(part, rest)
+
+
+def _expand_paths(config: dict[str, Any]) -> None:
+    """Put environment variables and the home folder into the paths, in place."""
+    places = [
+        ("", config, ("results", "logs", "data_dir")),
+        ("glove.", config["glove"], ("root",)),
+        ("encoder.", config["encoder"], ("model", "pretrained")),
+    ]
+    places += [(f"datasets.{n}.", d, ("root",)) for n, d in config["datasets"].items()]
+    for where, section, keys in places:
+        for key in keys:
+            if section[key] is None:
+                continue
+            path = os.path.expanduser(os.path.expandvars(section[key]))
+            if missing := re.search(r"\$\{?(\w+)", path):
+                raise UserError(
+                    f"config key {where}{key}: the environment variable "
+                    f"{missing.group(1)} is not set; set it, or write the path out"
+                )
+            section[key] = path
 
 
 def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
