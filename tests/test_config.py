@@ -226,7 +226,6 @@ def test_defaults_reach_nested_keys(paper):
         "methods": ["sarl"],
         "proportions": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
         "seeds": [0, 1, 2],
-        "titles": {},
     }
 
 
@@ -235,6 +234,7 @@ def test_null_switches_off(paper):
     valid = configuration.validate(merged(paper, over))
     assert list(valid["datasets"]) == ["coco2014"]
     assert "figure8" not in valid["experiments"]
+    assert plan.runs(valid, **plan.experiment(valid, "figure8")) == []
     assert valid["experiments"]["table2"]["datasets"] == ["coco2014"]
 
 
@@ -339,14 +339,16 @@ def test_encoder_files(paper):
 
 def test_spec_of_a_table(paper):
     valid = configuration.validate(merged(paper, {"datasets": {"mine": MINE}}))
-    contents = {"title": "T", "layout": "proportions"}
+    titles = {"sarl+pooled=raw": "raw"}
+    contents = {"title": "T", "layout": "proportions", "titles": titles}
     spec = plan.spec(
         valid, contents, method=["sarl+gamma_pos=1", "sarl+pooled=raw"], prop=0.5
     )
     assert spec["title"] == "T" and spec["layout"] == "proportions"
+    assert "titles" not in spec
     assert spec["methods"] == [
         {"name": "sarl", "title": "Ours+gamma_pos=1"},
-        {"name": "sarl+pooled=raw", "title": "Ours+pooled=raw"},
+        {"name": "sarl+pooled=raw", "title": "raw"},
     ]
     assert spec["proportions"] == [0.5] and spec["seeds"] == [0, 1, 2]
     assert [d["name"] for d in spec["datasets"]] == ["coco2014", "voc2007", "mine"]

@@ -22,20 +22,13 @@ CONTEXT = {"method": ["sarl", "sarl+n_ctx=2"], "prop": 0.9, "seed": 0}
 
 use rule table as dropped_in with:
     input:
-        metrics=settings(**CONTEXT),
-        published=published("table2"),
-        code=rules.table.input.code,
+        **shown(rules.table.input.code, ["table2"], **CONTEXT),
     output:
-        report(
-            multiext("<results>/ablations/dropped_in", csv=".csv", md=".md", tex=".tex"),
-            category="Ablations",
-            caption="pooled.rst",
-        ),
+        **table_files("<results>/ablations/dropped_in", category="Ablations"),
     log:
         "<logs>/ablations/dropped_in.log",
     params:
         spec=spec({"title": "Contexts", "layout": "proportions"}, **CONTEXT),
-        prefix=subpath(output.csv, strip_suffix=".csv"),
 """
 
 
@@ -65,7 +58,7 @@ def metrics(folder):
 def test_tables_and_figures_are_there(demo):
     results = demo / "results/demo"
     for name in ("table2", "table3", "table4"):
-        for suffix in (".csv", ".md", ".tex"):
+        for suffix in (".csv", ".md", ".tex", ".html"):
             assert (results / f"tables/{name}{suffix}").stat().st_size > 200
     for name in ("figure4", "figure7", "figure8"):
         assert (results / f"figures/{name}.png").read_bytes()[:4] == b"\x89PNG"
@@ -103,7 +96,7 @@ def test_the_report_is_one_file_with_tables_and_figures(demo):
     done = snakemake(demo, *DEMO, "--report", "results/demo/report.html")
     assert done.returncode == 0, done.stdout[-4000:]
     text = (demo / "results/demo/report.html").read_text()
-    for name in ("Tables", "Figures", "Ablations", "table2.csv", "figure8.png"):
+    for name in ("Tables", "Figures", "Ablations", "table2.html", "figure8.png"):
         assert name in text
     assert not re.findall(r"<script[^>]+src=\"http", text)
 

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import statistics
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from synthetic_metrics import write_run
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "workflow" / "published"
 NINE = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+FORMATS = ("csv", "md", "tex", "html")
 PAPER_METHODS = ["SSGRL", "GCN-ML", "KGGR", "SST", "HST", "SARB", "DSRB", "Ours"]
 
 # --- metrics.csv ----------------------------------------------------------------------
@@ -425,7 +427,7 @@ def written(grid, tmp_path):
     ]
     assert main(arguments) == 0
     prefix = tmp_path / "made/table2"
-    files = {s: prefix.with_suffix(f".{s}").read_text() for s in ("csv", "md", "tex")}
+    files = {s: prefix.with_suffix(f".{s}").read_text() for s in FORMATS}
     arguments[2] = json.dumps(contents)  # the spec itself instead of its file
     assert main(arguments) == 0
     for suffix, text in files.items():
@@ -479,6 +481,45 @@ def test_the_markdown_parses_into_the_same_numbers(written):
     mine = [values[0.8, s] for s in range(3)]
     expected = f"**{statistics.mean(mine):.1f}** ± {statistics.stdev(mine):.1f}"
     assert body[8][head.index("80 %")] == expected
+
+
+class Cells(HTMLParser):
+    """The cells of a page's table, row by row, with bold as in Markdown."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+        self.inside = False
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+            self.inside = True
+        elif tag == "b":
+            self.rows[-1][-1] += "**"
+
+    def handle_endtag(self, tag):
+        if tag == "b":
+            self.rows[-1][-1] += "**"
+        elif tag in ("td", "th"):
+            self.inside = False
+
+    def handle_data(self, data):
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+def test_the_html_has_the_cells_of_the_markdown(written):
+    files, _ = written
+    parser = Cells()
+    parser.feed(files["html"])
+    lines = [line for line in files["md"].splitlines() if line.startswith("|")]
+    head, _, *body = map(cells_of, lines)
+    plain = [[re.sub(r"\\([_|])", r"\1", cell) for cell in row] for row in body]
+    assert parser.rows == [head, *plain]
+    assert "<caption>50 % &amp; more_or_less</caption>" in files["html"]
 
 
 def test_the_latex_parses_into_the_same_numbers(written):

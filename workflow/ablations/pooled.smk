@@ -12,14 +12,10 @@ POOLED = {
 
 use rule table as pooled with:
     input:
-        metrics=settings(**POOLED),
-        published=published("table2", "parameters"),
-        code=rules.table.input.code,
+        **shown(rules.table.input.code, ["table2", "parameters"], **POOLED),
     output:
-        report(
-            multiext("<results>/ablations/pooled", csv=".csv", md=".md", tex=".tex"),
-            category="Ablations",
-            caption="pooled.rst",
+        **table_files(
+            "<results>/ablations/pooled", category="Ablations", caption="pooled.rst"
         ),
     log:
         "<logs>/ablations/pooled.log",
@@ -30,6 +26,7 @@ use rule table as pooled with:
                 "layout": "proportions",
                 "columns": ["parameters"],
                 "published_methods": ["Ours"],
+                "published_proportions": False,
             },
             **POOLED,
         ),

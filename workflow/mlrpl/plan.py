@@ -58,14 +58,15 @@ def runs(
 
 
 def experiment(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the settings of a table or figure, as `runs` takes them."""
-    entry = config["experiments"][name]
-    return {
-        "dataset": entry["datasets"],
-        "method": entry["methods"],
-        "prop": entry["proportions"],
-        "seed": entry["seeds"],
+    """Return the runs of a table or figure, as `runs` takes them; none if it is off."""
+    entry = config["experiments"].get(name, {})
+    keys = {
+        "dataset": "datasets",
+        "method": "methods",
+        "prop": "proportions",
+        "seed": "seeds",
     }
+    return {key: entry.get(many, []) for key, many in keys.items()}
 
 
 def title(config: Mapping[str, Any], method: str) -> str:
@@ -82,32 +83,32 @@ def spec(
     method: Names | None = None,
     prop: Numbers | None = None,
     seed: int | Iterable[int] | None = None,
-    titles: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return a table's or figure's contents with the settings that it shows.
+    """Return a table's or figure's contents with the runs that it shows.
 
     Args:
         config: the checked configuration.
-        contents: what else workflow/schemas/{table,figure}.schema.yaml has. In a
-            figure's `panels` each panel gets the methods that override its option `x`.
+        contents: what else workflow/schemas/{table,figure}.schema.yaml has, and
+            `titles`: what to call methods here, by name as given. In a figure's
+            `panels` each panel gets the methods that override its option `x`.
         dataset: data sets to show, by default all; so with the next three.
         method: methods, with or without overrides.
         prop: proportions of known labels.
         seed: seeds.
-        titles: what to call methods here, by name as given.
 
     Raises:
         UserError: for an unknown method or override.
     """
+    titles = contents.get("titles", {})
     entries = {}
     for name in _many(method, config["methods"]):
         run, called = canonical(config, name), title(config, name)
-        entries[name] = {"name": run, "title": (titles or {}).get(name, called)}
+        entries[name] = {"name": run, "title": titles.get(name, called)}
         if "kind" in contents:  # a figure draws printed numbers by their method
             printed = dict.fromkeys([called, title(config, run)])
             entries[name]["published"] = list(printed)
     shown = {
-        **contents,
+        **{key: value for key, value in contents.items() if key != "titles"},
         "datasets": [
             _dataset_entry(config, name) for name in _many(dataset, config["datasets"])
         ],

@@ -1,14 +1,15 @@
-"""A table as CSV for a program, Markdown and LaTeX for a reader.
+"""A table as CSV for a program; Markdown, LaTeX and an HTML page for a reader.
 
 The CSV has one line a row of the table and keeps full precision. Its columns are
 `dataset`, `dataset_title`, `source` (paper or this run), `reference`, `method`,
 `title`, `metric` (where a row is one metric), `epoch`, `seeds`, and then each number
 with its standard deviation beside it: `0.1`, `0.1_sd`, ..., `average`, `average_sd`.
 
-In Markdown and LaTeX numbers are rounded, and the best of a column is bold: of the
+For a reader numbers are rounded, and the best of a column is bold: of the
 paper's rows and of this run's separately, for each data set.
 """
 
+import html
 import math
 import re
 from pathlib import Path
@@ -28,14 +29,44 @@ LATEX = {
     "·": r"$\cdot$",
     **{character: "\\" + character for character in "&$#_{}"},
 }
+HTML = """\
+<!DOCTYPE html>
+<html lang="en">
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font: 14px sans-serif; margin: 1em; }}
+table {{ border-collapse: collapse; border-bottom: 2px solid; }}
+caption {{ text-align: left; font-weight: bold; padding-bottom: 0.5em; }}
+th {{ border-top: 2px solid; border-bottom: 1px solid; text-align: left; }}
+td, th {{ padding: 2px 8px; white-space: nowrap; }}
+.n {{ text-align: right; }}
+.new td {{ border-top: 1px solid #999; }}
+p {{ max-width: 60em; }}
+</style>
+<table>
+<caption>{title}</caption>
+<thead><tr>{head}</tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+<p>{notes}</p>
+</html>
+"""
 WIDE = 8  # columns of numbers, from which on a LaTeX table is scaled to the page
 
 
 def write(table: Table, prefix: str | Path) -> None:
-    """Write PREFIX.csv, PREFIX.md and PREFIX.tex."""
+    """Write PREFIX.csv, PREFIX.md, PREFIX.tex and PREFIX.html."""
     write_csv(to_frame(table), f"{prefix}.csv")
     label = Path(prefix).name
-    for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table, label))):
+    texts = {
+        "md": to_markdown(table),
+        "tex": to_latex(table, label),
+        "html": to_html(table),
+    }
+    for suffix, text in texts.items():
         with atomic_path(f"{prefix}.{suffix}") as temporary:
             temporary.write_text(text, encoding="utf-8")
 
@@ -126,6 +157,30 @@ def to_latex(table: Table, label: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def to_html(table: Table) -> str:
+    """Return the table as an HTML page of its own, as the report shows it."""
+    heads, aligned = _heads(table)
+    bold = best_cells(table)
+    lines, previous, source = [], "", ""
+    for i, row in enumerate(table.rows):
+        new = row.dataset_title != previous or row.source != source
+        texts = [html.escape(text) for text in _texts(table, row, previous)]
+        previous, source = row.dataset_title, row.source
+        for column in table.columns:
+            mean, std = printed(row, column, table.decimals)
+            mean = f"<b>{mean}</b>" if (i, column.key) in bold else mean
+            texts.append(f"{mean} ± {std}" if std else mean)
+        cells = zip(texts, aligned, strict=True)
+        lines.append(
+            f"<tr{' class=new' if new else ''}>"
+            + "".join(f"<td{' class=n' if n else ''}>{text}</td>" for text, n in cells)
+            + "</tr>"
+        )
+    head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
+    title, notes = html.escape(table.title), html.escape(" ".join(table.notes))
+    return HTML.format(title=title, head=head, rows="\n".join(lines), notes=notes)
 
 
 def printed(row: Row, column: Column, decimals: int) -> tuple[str, str]:

@@ -150,34 +150,45 @@ def settings(dataset=None, method=None, prop=None, seed=None, file="metrics.json
     return [f"<results>/runs/{run}/{file}" for run in runs]
 
 
-# The metrics behind each table and figure.
-EXPERIMENTS = {
-    name: settings(**plan.experiment(config, name)) for name in config["experiments"]
-}
-
-
 def named_metrics(wildcards):
     """Input function: the metrics of all runs that `settings` was asked for."""
     return [f"<results>/runs/{run}/metrics.json" for run in sorted(NAMED_RUNS)]
 
 
-def experiment_spec(name, contents):
-    """The JSON of the contents of one of the config's experiments."""
-    titles = config["experiments"][name]["titles"]
-    return spec(contents, **plan.experiment(config, name), titles=titles)
+def experiment(name):
+    """The runs of one of the config's experiments, as `settings` takes them."""
+    return plan.experiment(config, name)
 
 
-def spec(contents, dataset=None, method=None, prop=None, seed=None, titles=None):
-    """The JSON of a table's or a figure's contents, with the settings as `settings`."""
+def spec(contents, **runs):
+    """The JSON of a table's or a figure's contents, runs as `settings` takes them."""
     try:
-        return json.dumps(
-            plan.spec(config, contents, dataset, method, prop, seed, titles),
-            sort_keys=True,
-        )
+        return json.dumps(plan.spec(config, contents, **runs), sort_keys=True)
     except UserError as error:
         one_line(error)
 
 
-def published(*names):
-    """The files of printed numbers."""
-    return [os.path.relpath(WORKFLOW / f"published/{name}.csv") for name in names]
+def shown(code, printed=(), **runs):
+    """What a table or figure is made of: metrics, printed numbers, code.
+
+    The runs are as `settings` takes them; `printed` names files in workflow/published.
+    """
+    return {
+        "metrics": settings(**runs),
+        "published": [
+            os.path.relpath(WORKFLOW / f"published/{name}.csv") for name in printed
+        ],
+        "code": code,
+    }
+
+
+def table_files(prefix, **in_report):
+    """The files of a table; the HTML goes into the report."""
+    files = {kind: f"{prefix}.{kind}" for kind in ("csv", "md", "tex", "html")}
+    return {**files, "html": report(files["html"], **in_report)}
+
+
+def figure_files(prefix, **in_report):
+    """The files of a figure; the PNG goes into the report."""
+    files = {kind: f"{prefix}.{kind}" for kind in ("pdf", "png")}
+    return {**files, "png": report(files["png"], **in_report)}

@@ -4,68 +4,113 @@ INPUTS: metrics.json of the config's experiments, workflow/published/*.csv
 OUTPUTS: <results>/figures/{figure4,figure7,figure8}.pdf and .png
 """
 
-# What each shows apart from its settings: see workflow/schemas/figure.schema.yaml.
-FIGURES = {
-    "figure4": {
-        "kind": "curve",
-        "title": "Semantic decoupling (SD) and semantic attention (SA)",
-        "gain": {
-            "method": "sarl",
-            "baseline": "sarl+visual=semantic_attention",
-            "published": "SD - SA",
-        },
-    },
-    "figure7": {
-        "kind": "curve",
-        "title": "P-ASL and P-BCE",
-        "gain": {
-            "method": "sarl",
-            "baseline": "sarl+loss=p_bce",
-            "published": "P-ASL - P-BCE",
-        },
-    },
-    "figure8": {
-        "kind": "curve",
-        "title": "The focusing parameters of P-ASL",
-        "panels": [{"x": "gamma_pos"}, {"x": "gamma_neg"}],
-    },
-}
 
-
-# Ablations inherit from this rule, as they do from `table`.
+# What figures share, as rule `table` for tables (workflow/schemas/figure.schema.yaml).
 rule figure:
     input:
-        metrics=lambda w: EXPERIMENTS[w.figure],
-        published=lambda w: published("table2", w.figure),
-        code=code(
-            "figure_drawing", "figures", "metrics", "published", "results", "specs"
+        **shown(
+            code(
+                "figure_drawing", "figures", "metrics", "published", "results", "specs"
+            ),
+            seed=[],
         ),
     output:
-        pdf="<results>/figures/{figure}.pdf",
-        png=report(
-            "<results>/figures/{figure}.png",
-            category="Figures",
-            caption="../report/{figure}.rst",
-        ),
+        **figure_files("<results>/figures/{figure}"),
     log:
         "<logs>/figures/{figure}.log",
     wildcard_constraints:
-        figure=either(name for name in FIGURES if name in EXPERIMENTS),
+        figure=either([]),
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
-        spec=lambda w: experiment_spec(w.figure, FIGURES[w.figure]),
+        spec=None,
         prefix=subpath(output.pdf, strip_suffix=".pdf"),
     shell:
         "python -m mlrpl figure --spec {params.spec:q} --published {input.published}"
         " --metrics {input.metrics} --output {params.prefix} &> {log}"
 
 
+use rule figure as figure4 with:
+    input:
+        **shown(rules.figure.input.code, ["table2", "figure4"], **experiment("figure4")),
+    output:
+        **figure_files(
+            "<results>/figures/figure4",
+            category="Figures",
+            caption="../report/figure4.rst",
+        ),
+    log:
+        "<logs>/figures/figure4.log",
+    params:
+        spec=spec(
+            {
+                "kind": "curve",
+                "title": "Semantic decoupling (SD) and semantic attention (SA)",
+                "titles": {"sarl": "SD", "sarl+visual=semantic_attention": "SA"},
+                "gain": {
+                    "method": "sarl",
+                    "baseline": "sarl+visual=semantic_attention",
+                    "published": "SD - SA",
+                },
+            },
+            **experiment("figure4"),
+        ),
+
+
+use rule figure as figure7 with:
+    input:
+        **shown(rules.figure.input.code, ["table2", "figure7"], **experiment("figure7")),
+    output:
+        **figure_files(
+            "<results>/figures/figure7",
+            category="Figures",
+            caption="../report/figure7.rst",
+        ),
+    log:
+        "<logs>/figures/figure7.log",
+    params:
+        spec=spec(
+            {
+                "kind": "curve",
+                "title": "P-ASL and P-BCE",
+                "titles": {"sarl": "P-ASL", "sarl+loss=p_bce": "P-BCE"},
+                "gain": {
+                    "method": "sarl",
+                    "baseline": "sarl+loss=p_bce",
+                    "published": "P-ASL - P-BCE",
+                },
+            },
+            **experiment("figure7"),
+        ),
+
+
+use rule figure as figure8 with:
+    input:
+        **shown(rules.figure.input.code, ["table2", "figure8"], **experiment("figure8")),
+    output:
+        **figure_files(
+            "<results>/figures/figure8",
+            category="Figures",
+            caption="../report/figure8.rst",
+        ),
+    log:
+        "<logs>/figures/figure8.log",
+    params:
+        spec=spec(
+            {
+                "kind": "curve",
+                "title": "The focusing parameters of P-ASL",
+                "panels": [{"x": "gamma_pos"}, {"x": "gamma_neg"}],
+            },
+            **experiment("figure8"),
+        ),
+
+
 rule figures:
     input:
-        collect(
-            "<results>/figures/{figure}.{format}",
-            figure=[name for name in FIGURES if name in EXPERIMENTS],
-            format=["pdf", "png"],
-        ),
+        [
+            getattr(rules, name).output
+            for name in ("figure4", "figure7", "figure8")
+            if name in config["experiments"]
+        ],

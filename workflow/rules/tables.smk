@@ -1,58 +1,105 @@
-"""The paper's tables, this run's rows beside the printed ones.
+"""The paper's tables, this run's rows below the printed ones.
 
 INPUTS: metrics.json of the config's experiments, workflow/published/*.csv
-OUTPUTS: <results>/tables/{table2,table3,table4}.csv, .md and .tex
+OUTPUTS: <results>/tables/{table2,table3,table4}.csv, .md, .tex and .html
 """
 
-# What each shows apart from its settings: see workflow/schemas/table.schema.yaml.
-TABLES = {
-    "table2": {
-        "title": "mAP at 10 % to 90 % known labels",
-        "layout": "proportions",
-    },
-    "table3": {
-        "title": "OF1 and CF1, averaged over 10 % to 90 % known labels",
-        "layout": "averages",
-        "metrics": ["OF1", "CF1"],
-    },
-    "table4": {
-        "title": "mAP of the baseline with one module, the other, and both",
-        "layout": "proportions",
-    },
-}
 
-
-# Ablations inherit from this rule: see workflow/ablations/pooled.smk.
+# What tables share. Each of the rules below, and an ablation, inherits it and adds which
+# runs it shows and how (`spec`: workflow/schemas/table.schema.yaml). It makes none itself.
 rule table:
     input:
-        metrics=lambda w: EXPERIMENTS[w.table],
-        published=lambda w: published(w.table),
-        code=code("metrics", "published", "results", "specs", "table_formats", "tables"),
-    output:
-        report(
-            multiext("<results>/tables/{table}", csv=".csv", md=".md", tex=".tex"),
-            category="Tables",
-            caption="../report/{table}.rst",
+        **shown(
+            code(
+                "metrics", "published", "results", "specs", "table_formats", "tables"
+            ),
+            seed=[],
         ),
+    output:
+        **table_files("<results>/tables/{table}"),
     log:
         "<logs>/tables/{table}.log",
     wildcard_constraints:
-        table=either(name for name in TABLES if name in EXPERIMENTS),
+        table=either([]),
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
-        spec=lambda w: experiment_spec(w.table, TABLES[w.table]),
+        spec=None,
         prefix=subpath(output.csv, strip_suffix=".csv"),
     shell:
         "python -m mlrpl table --spec {params.spec:q} --published {input.published}"
         " --metrics {input.metrics} --output {params.prefix} &> {log}"
 
 
+use rule table as table2 with:
+    input:
+        **shown(rules.table.input.code, ["table2"], **experiment("table2")),
+    output:
+        **table_files(
+            "<results>/tables/table2",
+            category="Tables",
+            caption="../report/table2.rst",
+        ),
+    log:
+        "<logs>/tables/table2.log",
+    params:
+        spec=spec(
+            {
+                "title": "mAP at 10 % to 90 % known labels",
+                "layout": "proportions",
+            },
+            **experiment("table2"),
+        ),
+
+
+use rule table as table3 with:
+    input:
+        **shown(rules.table.input.code, ["table3"], **experiment("table3")),
+    output:
+        **table_files(
+            "<results>/tables/table3",
+            category="Tables",
+            caption="../report/table3.rst",
+        ),
+    log:
+        "<logs>/tables/table3.log",
+    params:
+        spec=spec(
+            {
+                "title": "OF1 and CF1, averaged over 10 % to 90 % known labels",
+                "layout": "averages",
+                "metrics": ["OF1", "CF1"],
+            },
+            **experiment("table3"),
+        ),
+
+
+use rule table as table4 with:
+    input:
+        **shown(rules.table.input.code, ["table4"], **experiment("table4")),
+    output:
+        **table_files(
+            "<results>/tables/table4",
+            category="Tables",
+            caption="../report/table4.rst",
+        ),
+    log:
+        "<logs>/tables/table4.log",
+    params:
+        spec=spec(
+            {
+                "title": "mAP of the baseline with one module, the other, and both",
+                "layout": "proportions",
+            },
+            **experiment("table4"),
+        ),
+
+
 rule tables:
     input:
-        collect(
-            "<results>/tables/{table}.{format}",
-            table=[name for name in TABLES if name in EXPERIMENTS],
-            format=["csv", "md", "tex"],
-        ),
+        [
+            getattr(rules, name).output
+            for name in ("table2", "table3", "table4")
+            if name in config["experiments"]
+        ],
