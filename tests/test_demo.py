@@ -24,7 +24,9 @@ use rule table as dropped_in with:
     input:
         **shown(rules.table.input.code, ["table2"], **CONTEXT),
     output:
-        **table_files("<results>/ablations/dropped_in", category="Ablations"),
+        **table_files(
+            "<results>/ablations/dropped_in", category="Ablations", caption="pooled.rst"
+        ),
     log:
         "<logs>/ablations/dropped_in.log",
     params:
