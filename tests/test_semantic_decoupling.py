@@ -56,12 +56,13 @@ def chunks(request, monkeypatch):
         monkeypatch.setattr(bilinear, "CHUNK_CPU", 1)
 
 
+@pytest.mark.parametrize("locations", [L, C - 1])
 @pytest.mark.parametrize("pooled", ["fused", "raw"])
-def test_values_and_gradients_equal_the_literal_module(pooled, chunks):
+def test_values_and_gradients_equal_the_literal_module(pooled, locations, chunks):
     torch.manual_seed(0)
     module = SemanticDecoupling(K, torch.randn(C, G), J, D, pooled)
     literal = LiteralDecoupling(module)
-    features = torch.randn(B, L, K)
+    features = torch.randn(B, locations, K)
     weights = torch.randn(B, C, D)
     ours = module(features)
     theirs, attention = literal(features)

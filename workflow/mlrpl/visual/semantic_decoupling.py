@@ -80,6 +80,9 @@ class SemanticDecoupling(nn.Module):
             weight = self.to_text.weight @ self.P.weight
             bias = self.to_text(self.P.bias)
             return joint @ weight.T + bias
+        # Either order is the same function; the linear map goes over what is fewer.
+        if len(self.class_vectors) < features.shape[1]:
+            return self.to_text(attention @ features)
         return attention @ self.to_text(features)
 
     def attention(self, features: Tensor) -> Tensor:
