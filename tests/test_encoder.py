@@ -32,9 +32,12 @@ def near(ours, theirs):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_gradients():
+def settings():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     with torch.no_grad():
         yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -42,6 +42,15 @@ def picture(number: int, mode: str = "RGB", size=(96, 64)) -> bytes:
     return file.getvalue()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small models run faster so, and beside other tests."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def pictures() -> dict[str, bytes]:
     return {f"in/{i}.jpg": picture(i, mode) for i, mode in enumerate(MODES)}
@@ -268,7 +277,7 @@ def test_a_corrupt_image_is_named_and_nothing_is_lost(
             shard=1,
             shards=2,
             threads=threads,
-            match=r"image in/5\.jpg cannot be decoded \(.+\); fetch .*remake the index",
+            match=r"image in/5\.jpg cannot be decoded \([^<]+\); fetch .*the index",
         )
         assert message.startswith(str(archive))
         assert (good.read_bytes(), earlier.read_bytes()) == before

@@ -41,8 +41,6 @@ def run(args: argparse.Namespace) -> None:
                 f"give at least {least}"
             )
 
-    import torch
-
     from mlrpl.data.index import Index
     from mlrpl.device import choose_device
     from mlrpl.encoder import images
@@ -55,7 +53,6 @@ def run(args: argparse.Namespace) -> None:
         std=_colour("std", args.std, images.CLIP_STD),
         views=tuple(args.views.split(",")),
     )
-    torch.set_num_threads(args.threads)
     device = choose_device(args.device)
     index = Index.load(args.index)
     shard_range(len(index.images), args.shard, args.shards)

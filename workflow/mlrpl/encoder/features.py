@@ -3,12 +3,17 @@
 Images are read in place out of their archive. Every image passes the encoder once per
 view, in batches; maps and image features are kept as fp16. On a CUDA device the encoder
 runs under autocast in fp16, not bf16: CLIP's published weights are fp16, and fp16 keeps
-eleven bits of what is stored as fp16 anyway. On a CPU it runs in fp32.
+eleven bits of what is stored as fp16 anyway. On a CPU it runs in fp32, an image a
+thread: a large batch costs more in fresh memory than it saves, threads that share an
+image wait for each other at every layer, and so no image's features depend on another
+image, on the number of threads or on the shard.
 """
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from os import PathLike
 
 import h5py
@@ -69,7 +74,8 @@ def extract(
         shards: how many parts there are.
         device: where the encoder runs.
         batch_size: images that are read, and on a GPU encoded, at once.
-        threads: processes that decode; 1 decodes in this one.
+        threads: processes that decode (1 decodes in this one), and on a CPU threads
+            that encode.
         progress: show a bar on stderr.
 
     Raises:
@@ -77,11 +83,23 @@ def extract(
             hold.
     """
     start, stop = shard_range(len(index.images), shard, shards)
+    names = index.images[start:stop]
     device = torch.device(device)
     visual = clip.model.visual.to(device, memory_format=torch.channels_last)
-    tower = make_tower(visual)
-    with open_archive(images) as archive, atomic_path(output) as temporary:
-        names = index.images[start:stop]
+    run = partial(_run, make_tower(visual), preparation, device)
+    with (
+        open_archive(images) as archive,
+        atomic_path(output) as temporary,
+        ThreadPoolExecutor(threads, "encode", torch.set_num_threads, (1,)) as pool,
+        h5py.File(temporary, "w") as file,
+        tqdm(
+            total=len(names),
+            desc=f"{index.dataset} {index.split} {shard + 1}/{shards}",
+            unit="image",
+            mininterval=0.2 if sys.stderr.isatty() else 20,
+            disable=not progress,
+        ) as bar,
+    ):
         loader = DataLoader(
             ShardImages(archive, names, preparation),
             batch_size=batch_size,
@@ -89,32 +107,25 @@ def extract(
             collate_fn=_collate,
             pin_memory=device.type == "cuda",
         )
-        with h5py.File(temporary, "w") as file:
-            arrays, grid = _create(file, tower, preparation, device, len(names))
-            _describe(file, clip, index, preparation)
-            file.attrs["grid"] = grid
-            file.attrs["start"], file.attrs["stop"] = start, stop
-            file.attrs["precision"] = "fp16" if device.type == "cuda" else "fp32"
-            bar = tqdm(
-                total=len(names),
-                desc=f"{index.dataset} {index.split} {shard + 1}/{shards}",
-                unit="image",
-                mininterval=0.2 if sys.stderr.isatty() else 20,
-                disable=not progress,
-            )
-            with bar:
-                row = 0
-                for batch in loader:
-                    if isinstance(batch, str):
-                        raise UserError(batch)
-                    rows = names[row : row + len(batch)]
-                    for view in range(batch.shape[1]):
-                        encoded = _encode(tower, batch[:, view], preparation, device)
-                        for name, values in encoded.items():
-                            part = _half(values, name, rows, clip)
-                            arrays[name][row : row + len(batch), view] = part
-                    row += len(batch)
-                    bar.update(len(batch))
+        encode = run if device.type == "cuda" else partial(_singly, run, pool)
+        arrays, grid = _create(file, run, preparation, len(names))
+        _describe(file, clip, index, preparation)
+        file.attrs["grid"] = grid
+        file.attrs["start"], file.attrs["stop"] = start, stop
+        file.attrs["precision"] = "fp16" if device.type == "cuda" else "fp32"
+        row = 0
+        # The loader's processes start here, before the threads, and end with the loop.
+        for batch in loader:
+            if isinstance(batch, str):
+                raise UserError(batch)
+            rows = names[row : row + len(batch)]
+            for view in range(batch.shape[1]):
+                encoded = encode(batch[:, view])
+                for name, values in (("map", encoded.map), ("global", encoded.feature)):
+                    part = _half(values, name, rows, clip)
+                    arrays[name][row : row + len(batch), view] = part
+            row += len(batch)
+            bar.update(len(batch))
 
 
 def _collate(batch: list[np.ndarray | str]) -> Tensor | str:
@@ -126,25 +137,25 @@ def _collate(batch: list[np.ndarray | str]) -> Tensor | str:
 
 
 def _run(
-    tower: Tower, pixels: Tensor, preparation: Preparation, device: torch.device
+    tower: Tower, preparation: Preparation, device: torch.device, pixels: Tensor
 ) -> Encoded:
+    """Encode uint8 [B, S, S, 3] as one batch."""
     cuda = device.type == "cuda"
     with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=cuda):
         pixels = pixels.to(device, non_blocking=True)
         return tower.encode(preparation.normalize(pixels))
 
 
-def _encode(
-    tower: Tower, pixels: Tensor, preparation: Preparation, device: torch.device
-) -> dict[str, Tensor]:
-    # A CPU takes the images singly: large activations cost more in fresh memory than a
-    # batch saves, and an image's features depend on no other image.
-    size = len(pixels) if device.type == "cuda" else 1
-    parts = [_run(tower, part, preparation, device) for part in pixels.split(size)]
-    return {
-        "map": torch.cat([part.map for part in parts]),
-        "global": torch.cat([part.feature for part in parts]),
-    }
+def _singly(
+    run: Callable[[Tensor], Encoded], pool: ThreadPoolExecutor, pixels: Tensor
+) -> Encoded:
+    """Encode each image by itself, one a thread."""
+    parts = list(pool.map(run, pixels.split(1)))
+    return Encoded(
+        torch.cat([part.map for part in parts]),
+        parts[0].grid,
+        torch.cat([part.feature for part in parts]),
+    )
 
 
 def _half(values: Tensor, name: str, rows: Sequence[str], clip: Clip) -> np.ndarray:
@@ -162,15 +173,13 @@ def _half(values: Tensor, name: str, rows: Sequence[str], clip: Clip) -> np.ndar
 
 def _create(
     file: h5py.File,
-    tower: Tower,
+    encode: Callable[[Tensor], Encoded],
     preparation: Preparation,
-    device: torch.device,
     count: int,
 ) -> tuple[dict[str, h5py.Dataset], tuple[int, int]]:
     """Make the arrays, their shapes from a black image, and return the map's grid."""
     side, views = preparation.image_size, len(preparation.views)
-    black = torch.zeros(1, side, side, 3, dtype=torch.uint8)
-    encoded = _run(tower, black, preparation, device)
+    encoded = encode(torch.zeros(1, side, side, 3, dtype=torch.uint8))
     shapes = {"map": encoded.map.shape[1:], "global": encoded.feature.shape[1:]}
     arrays = {
         name: file.create_dataset(name, (count, views, *shape), np.float16)

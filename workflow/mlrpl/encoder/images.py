@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -134,8 +134,10 @@ class ShardImages(Dataset):
             struct.error,
             Image.DecompressionBombError,
         ) as error:
+            unknown = isinstance(error, UnidentifiedImageError)
+            reason = "no image format" if unknown else " ".join(str(error).split())
             return (
-                f"{self._archive.path}: image {name} cannot be decoded "
-                f"({' '.join(str(error).split())}); fetch the archive again, or take "
-                "the image out of the labels and remake the index"
+                f"{self._archive.path}: image {name} cannot be decoded ({reason}); "
+                "fetch the archive again, or take the image out of the labels and "
+                "remake the index"
             )
