@@ -231,6 +231,12 @@ def test_editing_a_module_trains_the_methods_that_use_it(changed):
     assert trained == {"sarl+loss=p_bce", "coop", "coop_csp"}
 
 
+def test_editing_the_metrics_trains_nothing(changed):
+    changed.edit("workflow/mlrpl/metrics.py")
+    counts = job_counts(changed.plan())
+    assert counts["evaluate"] > 10 and "train" not in counts
+
+
 def test_editing_the_tables_trains_nothing(changed):
     changed.edit("workflow/mlrpl/tables.py")
     assert job_counts(changed.plan()) == {

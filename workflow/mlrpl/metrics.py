@@ -4,11 +4,8 @@ Conventions, each of which changes a number:
 
 * A target is 1 (present), -1 (absent) or 0 (ignored). An ignored cell counts nowhere,
   as if the image were not in the test set of that class.
-* **Average precision.** Cells of equal score are accepted together, so precision and
-  recall are measured at the distinct scores only and no AP depends on the order of the
-  rows. `mAP` is the area under the precision envelope (VOC 2010 and later, the
-  headline number of the lab's code), `mAP_noninterpolated` the sum of precision times
-  step in recall, `mAP_11point` VOC 2007's mean over the recalls 0, 0.1, ..., 1.
+* **Average precision**: see `average_precision.py`; `mAP`, the headline number, is the
+  area under the precision envelope.
 * **Precision, recall, F1** (Eq. 12-14). A class is predicted where its score reaches
   the threshold, the score at p = 0.5. CF1 is the harmonic mean of the mean precision
   CP and the mean recall CR. A class that is never predicted has precision 0; OP divides
@@ -23,10 +20,9 @@ All values are percent, unrounded. Only numpy is imported: one process evaluates
 setting, and there are hundreds of them.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 
+from mlrpl.average_precision import average_precision
 from mlrpl.errors import UserError
 
 THRESHOLDED = ("OP", "OR", "OF1", "CP", "CR", "CF1")
@@ -37,15 +33,6 @@ METRICS = (
     *THRESHOLDED,
     *(f"{name}_top3" for name in THRESHOLDED),
 )
-
-
-@dataclass(frozen=True)
-class AveragePrecision:
-    """Three definitions of AP for each class, percent, [C] each; nan: no positive."""
-
-    envelope: np.ndarray
-    noninterpolated: np.ndarray
-    eleven_point: np.ndarray
 
 
 def evaluate(
@@ -109,54 +96,6 @@ def check(scores: np.ndarray, targets: np.ndarray, where: str) -> None:
         raise UserError(f"{where}: the labels hold values other than -1, 0 and 1")
     if not (targets == 1).any():
         raise UserError(f"{where}: no class has a positive; nothing can be measured")
-
-
-def average_precision(scores: np.ndarray, targets: np.ndarray) -> AveragePrecision:
-    """Return the AP of each class under the three definitions.
-
-    Args:
-        scores: [N, C] without nan.
-        targets: [N, C] of 1, -1 and 0 (ignored).
-    """
-    classes = scores.shape[1]
-    result = AveragePrecision(*(np.full(classes, np.nan) for _ in range(3)))
-    columns, labels = np.ascontiguousarray(scores.T), np.ascontiguousarray(targets.T)
-    for c in range(classes):
-        hits, accepted = curve(columns[c], labels[c])
-        if len(hits) == 0:
-            continue
-        positives = hits[-1]
-        precision = hits / accepted
-        step = np.diff(hits, prepend=0) / positives
-        envelope = np.maximum.accumulate(precision[::-1])[::-1]
-        result.noninterpolated[c] = 100 * (step * precision).sum()
-        result.envelope[c] = 100 * (step * envelope).sum()
-        # recall >= k / 10 in whole numbers: no recall is missed by a rounding error
-        first = np.searchsorted(10 * hits, np.arange(11) * positives)
-        result.eleven_point[c] = 100 * envelope[first].mean()
-    return result
-
-
-def curve(scores: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return hits and accepted cells at each distinct score of a positive.
-
-    Scores that no positive has cannot raise the recall, and their precision is below
-    that of the distinct score before, so no definition of AP needs them.
-
-    Args:
-        scores: [N] of one class.
-        targets: [N] of 1, -1 and 0 (ignored).
-
-    Returns:
-        (positives, cells) whose score is at least s, for the scores s of the positives
-        from the largest to the smallest; whole numbers, empty without a positive.
-    """
-    every = np.sort(scores[targets != 0])
-    positives = np.sort(scores[targets == 1])
-    distinct = np.unique(positives)[::-1]
-    hits = len(positives) - np.searchsorted(positives, distinct)
-    accepted = len(every) - np.searchsorted(every, distinct)
-    return hits, accepted
 
 
 def best_classes(scores: np.ndarray, targets: np.ndarray, k: int) -> np.ndarray:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mlrpl.average_precision import average_precision
 from mlrpl.errors import UserError
 from mlrpl.losses import LOSSES
-from mlrpl.metrics import average_precision
 from mlrpl.model import Recognizer
 from mlrpl.options import Options
 from mlrpl.training_data import Split

@@ -124,7 +124,7 @@ def train_code(wildcards):
         "setting",
         "model",
         "scores",
-        "metrics",
+        "average_precision",
         "text_tower",
         "prompts/context",
         "encoder/cache",

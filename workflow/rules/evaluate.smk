@@ -13,7 +13,7 @@ rule evaluate:
     input:
         scores="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/scores.h5",
         index="<results>/data/{dataset}/test.h5",
-        code=code("evaluation", "metrics"),
+        code=code("average_precision", "evaluation", "metrics"),
     output:
         "<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/metrics.json",
     log:
@@ -30,7 +30,7 @@ rule evaluate:
 rule collect:
     input:
         metrics=named_metrics,
-        code=code("metrics", "results"),
+        code=code("average_precision", "metrics", "results"),
     output:
         metrics=report(
             "<results>/tables/metrics.csv",
