@@ -461,6 +461,8 @@ def test_rules_name_every_module_that_makes_numbers(paper_plan, repository):
         while waiting:
             module = waiting.pop()
             needed.add(module)
+            if module == "metrics" and rule != "evaluate":
+                continue  # the others take the names of its columns alone
             waiting |= imports(package, module) - needed - set(NO_NUMBERS)
         needed -= other_format.get(rule, set()) | {"data.csv_table"}
         needed = {

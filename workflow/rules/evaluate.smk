@@ -30,7 +30,7 @@ rule evaluate:
 rule collect:
     input:
         metrics=named_metrics,
-        code=code("average_precision", "metrics", "results"),
+        code=code("metrics", "results"),
     output:
         metrics=report(
             "<results>/tables/metrics.csv",
