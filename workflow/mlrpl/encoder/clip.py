@@ -41,7 +41,7 @@ class Clip:
         weights_sha256: hash of the image tower, equal for fp16 and fp32 files.
     """
 
-    model: nn.Module
+    model: Any
     name: str
     pretrained: str
     config: Mapping[str, Any]
@@ -230,9 +230,9 @@ def _download(model: str, tag: str, entry: Mapping[str, Any]) -> str:
         ) from error
 
 
-def _build(model: str, config: Mapping[str, Any], image_size: int) -> nn.Module:
+def _build(model: str, original: Mapping[str, Any], image_size: int) -> Any:
     """Return the model with random weights."""
-    config = deepcopy(dict(config))
+    config: dict[str, Any] = deepcopy(dict(original))
     vision, text = config["vision_cfg"], config["text_cfg"]
     for part, key in ((config, "multimodal_cfg"), (text, "hf_model_name")):
         if part.get(key):

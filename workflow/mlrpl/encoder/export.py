@@ -114,7 +114,7 @@ def text_tensors(clip: Clip) -> tuple[dict[str, Tensor], dict[str, Any]]:
         UserError: when the tower is not a causal transformer of CLIP's kind whose
             feature is read at the end of text.
     """
-    text = getattr(clip.model, "text", clip.model)
+    text: Any = getattr(clip.model, "text", clip.model)
     if text is not clip.model and not isinstance(text, TextTransformer):
         raise _unsupported(clip, f"is a {type(text).__name__}")
     pool = text.pool_type if text is not clip.model else text.text_pool_type

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
-from open_clip.modified_resnet import ModifiedResNet
+from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
@@ -160,7 +160,7 @@ class TransformerTower:
         return weight, _bias(None, weight.shape[1])
 
 
-def resized_pool(pool: nn.Module, grid: tuple[int, int]) -> nn.Module:
+def resized_pool(pool: AttentionPool2d, grid: tuple[int, int]) -> AttentionPool2d:
     """Return an attention pooling with position embeddings for another grid."""
     positions = pool.positional_embedding.detach()
     side = round((len(positions) - 1) ** 0.5)
