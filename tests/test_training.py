@@ -60,6 +60,7 @@ def history(folder):
         {"pooled": "raw", "projection": "clip"},
         {"prompts": "shared"},
         {"visual": "semantic_attention"},
+        {"visual": "semantic_attention", "pooled": "raw", "projection": "clip"},
         {"loss": "p_bce"},
         {"score": "softmax"},
         {"scale_learned": True},

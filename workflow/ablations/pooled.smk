@@ -4,7 +4,11 @@ The paper's "1024-to-512 linear map" and its 4.8 M parameters leave both reading
 """
 
 POOLED = {
-    "method": ["sarl", "sarl+pooled=raw", "sarl+pooled=raw+projection=clip"],
+    "method": [
+        "sarl+pooled=fused+projection=random",
+        "sarl+pooled=raw+projection=random",
+        "sarl+pooled=raw+projection=clip",
+    ],
     "prop": [0.1, 0.5, 0.9],
     "seed": 0,
 }

@@ -108,16 +108,10 @@ def check(values: Mapping[str, Any], where: str = "options") -> dict[str, Any]:
                 f"{where}: {name}: {value!r} is not allowed{hint}; "
                 f"give {allowed_values(spec)}"
             )
-    if values.get("projection") == "clip":
-        if values.get("pooled", "raw") != "raw":
-            raise UserError(
-                f"{where}: projection: clip needs the raw map; set pooled to raw too"
-            )
-        if values.get("visual") == "semantic_attention":
-            raise UserError(
-                f"{where}: projection: clip does not fit visual: semantic_attention, "
-                "which pools a transformed map; use semantic_decoupling"
-            )
+    if values.get("projection") == "clip" and values.get("pooled", "raw") != "raw":
+        raise UserError(
+            f"{where}: projection: clip needs the raw map; set pooled to raw too"
+        )
     return {name: _plain(value) for name, value in values.items()}
 
 

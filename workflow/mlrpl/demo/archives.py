@@ -56,9 +56,9 @@ class Split:
         return sample_scene(rng, self.world, width, height, self.crowding)
 
 
-COCO_TRAIN = Split(COCO_WORLD, CROWDED, 1, 500)
+COCO_TRAIN = Split(COCO_WORLD, CROWDED, 1, 700)
 COCO_VAL = Split(COCO_WORLD, CROWDED, 2, 350)
-VOC_TRAINVAL = Split(VOC_WORLD, VOC_CROWDED, 3, 350)
+VOC_TRAINVAL = Split(VOC_WORLD, VOC_CROWDED, 3, 450)
 VOC_TEST = Split(VOC_WORLD, VOC_CROWDED, 4, 250)
 
 

@@ -1,14 +1,10 @@
 """The demo's small CLIP: a ModifiedResNet and a text transformer, trained on captions.
 
 Nothing of the demo's data sets is used: the pictures show things of all looks, from
-other seeds. Training has two stages, so that half an hour on two cores is enough:
-
-1. Tiles of 128 pixels with one or two things teach both towers. A tile is taken as a
-   window of a picture: the attention pooling sees a random 4x4 window of its 7x7
-   position embeddings.
-2. Whole pictures of 448 pixels with many things teach the attention pooling and the
-   text tower, on top of the frozen convolutions and on the very features that the
-   workflow uses: the last map, pooled 2x2 to 7x7.
+other seeds. They are tiles of 128 pixels with one or two things, so that half an hour
+on two cores is enough. A tile is taken as a window of a picture: the attention pooling
+sees a random 4x4 window of its 7x7 position embeddings, the grid that the workflow
+has at 448 pixels after the 2x2 pooling.
 """
 
 import json
@@ -30,18 +26,17 @@ from tqdm import tqdm
 
 from mlrpl.demo.corpus import caption
 from mlrpl.demo.drawing import draw_scene
-from mlrpl.demo.world import CROWDED, OPEN_WORLD, Crowding, sample_scene
+from mlrpl.demo.world import OPEN_WORLD, Crowding, sample_scene
 from mlrpl.storage import atomic_path
 
 NAME = "demo-rn"
 CONFIG = Path(__file__).parent / "weights" / f"{NAME}.json"
 CAPTIONS = 4  # of each picture; one is drawn at each step
-TILE_STREAM, PICTURE_STREAM = 20, 21
 
 
 @dataclass(frozen=True)
-class Stage:
-    """One stage of the training: which pictures, and how long."""
+class Recipe:
+    """Which pictures the training draws, and how long it lasts."""
 
     stream: int
     side: int
@@ -52,34 +47,14 @@ class Stage:
     rate: float
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """The whole training."""
-
-    tiles: Stage
-    pictures: Stage
-    seed: int = 0
-
-
 RECIPE = Recipe(
-    tiles=Stage(
-        stream=TILE_STREAM,
-        side=128,
-        crowding=Crowding((1, 2), (0.35, 0.45, 0.2), ((38, 64), (64, 105), (105, 150))),
-        count=20_000,
-        epochs=4,
-        batch=128,
-        rate=2e-3,
-    ),
-    pictures=Stage(
-        stream=PICTURE_STREAM,
-        side=448,
-        crowding=CROWDED,
-        count=4_000,
-        epochs=8,
-        batch=128,
-        rate=1e-3,
-    ),
+    stream=20,
+    side=128,
+    crowding=Crowding((1, 2), (0.35, 0.45, 0.2), ((38, 64), (64, 105), (105, 150))),
+    count=20_000,
+    epochs=4,
+    batch=128,
+    rate=2e-3,
 )
 
 
@@ -91,28 +66,28 @@ class Pairs:
     tokens: Tensor
 
 
-def _pair(stage: Stage, seed: int, number: int) -> tuple[np.ndarray, list[str]]:
-    rng = np.random.default_rng([seed, stage.stream, number])
-    scene = sample_scene(rng, OPEN_WORLD, stage.side, stage.side, stage.crowding)
+def _pair(recipe: Recipe, seed: int, number: int) -> tuple[np.ndarray, list[str]]:
+    rng = np.random.default_rng([seed, recipe.stream, number])
+    scene = sample_scene(rng, OPEN_WORLD, recipe.side, recipe.side, recipe.crowding)
     captions = [caption(rng, scene) for _ in range(CAPTIONS)]
     return np.asarray(draw_scene(scene)), captions
 
 
-def draw_pairs(stage: Stage, seed: int, processes: int) -> Pairs:
-    """Draw the pictures and captions of a stage into a temporary file."""
-    shape = (stage.count, stage.side, stage.side, 3)
+def draw_pairs(recipe: Recipe, seed: int, processes: int) -> Pairs:
+    """Draw the pictures and captions of a recipe into a temporary file."""
+    shape = (recipe.count, recipe.side, recipe.side, 3)
     with TemporaryFile() as file:
         pixels = np.memmap(file, np.uint8, "w+", shape=shape)
     sentences: list[str] = []
     with get_context("spawn").Pool(processes) as pool:
-        pairs = pool.imap(partial(_pair, stage, seed), range(stage.count), 32)
+        pairs = pool.imap(partial(_pair, recipe, seed), range(recipe.count), 32)
         for number, (picture, captions) in enumerate(
-            tqdm(pairs, "draw", stage.count, unit="picture")
+            tqdm(pairs, "draw", recipe.count, unit="picture")
         ):
             pixels[number] = picture
             sentences += captions
     tokens = open_clip.get_tokenizer(NAME)(sentences)
-    return Pairs(pixels, tokens.view(stage.count, CAPTIONS, -1))
+    return Pairs(pixels, tokens.view(recipe.count, CAPTIONS, -1))
 
 
 def build_model() -> open_clip.CLIP:
@@ -173,12 +148,12 @@ def contrastive_loss(model: open_clip.CLIP, images: Tensor, tokens: Tensor) -> T
 def fit(
     model: open_clip.CLIP,
     parameters: list[nn.Parameter],
-    stage: Stage,
+    recipe: Recipe,
     rng: np.random.Generator,
     loss_of: Callable[[np.ndarray], Tensor],
 ) -> None:
     """AdamW with warm-up and cosine; `loss_of` gets the numbers of a batch's pairs."""
-    steps = stage.epochs * (stage.count // stage.batch)
+    steps = recipe.epochs * (recipe.count // recipe.batch)
     warm = min(60, max(1, steps // 10))
     matrices = [p for p in parameters if p.ndim > 1]
     vectors = [p for p in parameters if p.ndim <= 1]
@@ -186,12 +161,12 @@ def fit(
         {"params": matrices, "weight_decay": 0.05},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=stage.rate)
+    optimizer = torch.optim.AdamW(groups, lr=recipe.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda s: min(1, (s + 1) / warm) * (1 + math.cos(math.pi * s / steps)) / 2,
     )
-    bar = tqdm(_batches(stage, rng), "train", steps, unit="step")
+    bar = tqdm(_batches(recipe, rng), "train", steps, unit="step")
     for rows in bar:
         loss = loss_of(rows)
         optimizer.zero_grad()
@@ -204,11 +179,11 @@ def fit(
         bar.set_postfix(loss=f"{loss.item():.3f}")
 
 
-def _batches(stage: Stage, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    for _ in range(stage.epochs):
-        order = rng.permutation(stage.count)
-        for start in range(0, stage.count - stage.batch + 1, stage.batch):
-            yield order[start : start + stage.batch]
+def _batches(recipe: Recipe, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    for _ in range(recipe.epochs):
+        order = rng.permutation(recipe.count)
+        for start in range(0, recipe.count - recipe.batch + 1, recipe.batch):
+            yield order[start : start + recipe.batch]
 
 
 def _captions(pairs: Pairs, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
@@ -216,12 +191,12 @@ def _captions(pairs: Pairs, rows: np.ndarray, rng: np.random.Generator) -> Tenso
 
 
 def fit_tiles(
-    model: open_clip.CLIP, pairs: Pairs, stage: Stage, rng: np.random.Generator
+    model: open_clip.CLIP, pairs: Pairs, recipe: Recipe, rng: np.random.Generator
 ) -> None:
-    """Stage 1: everything, on tiles in random windows, mirrored at random."""
+    """Train everything on tiles in random windows, mirrored at random."""
     visual = model.visual
     room = math.isqrt(len(visual.attnpool.positional_embedding) - 1) + 1
-    room -= stage.side // 32
+    room -= recipe.side // 32
 
     def loss_of(rows: np.ndarray) -> Tensor:
         pixels = np.where(
@@ -235,36 +210,7 @@ def fit_tiles(
         return contrastive_loss(model, images, _captions(pairs, rows, rng))
 
     model.train()
-    fit(model, list(model.parameters()), stage, rng, loss_of)
-
-
-@torch.no_grad()
-def pooled_maps(visual: nn.Module, pixels: np.ndarray, batch: int = 16) -> Tensor:
-    """The frozen features of the workflow: maps pooled 2x2, fp16 [N, K, h, w]."""
-    parts = []
-    for start in tqdm(range(0, len(pixels), batch), "maps", unit="batch"):
-        maps = last_map(visual, normalised(pixels[start : start + batch]))
-        parts.append(F.avg_pool2d(maps, 2).half())
-    return torch.cat(parts)
-
-
-def fit_pictures(
-    model: open_clip.CLIP, pairs: Pairs, stage: Stage, rng: np.random.Generator
-) -> None:
-    """Stage 2: the attention pooling and the text tower, on frozen maps."""
-    model.eval()
-    maps = pooled_maps(model.visual, pairs.pixels)
-
-    def loss_of(rows: np.ndarray) -> Tensor:
-        images = pool_window(model.visual.attnpool, maps[rows].float(), 0, 0)
-        return contrastive_loss(model, images, _captions(pairs, rows, rng))
-
-    parameters = [
-        p
-        for name, p in model.named_parameters()
-        if not name.startswith("visual.") or name.startswith("visual.attnpool.")
-    ]
-    fit(model, parameters, stage, rng, loss_of)
+    fit(model, list(model.parameters()), recipe, rng, loss_of)
 
 
 def checkpoint(model: open_clip.CLIP, used: Tensor) -> dict[str, Tensor]:
@@ -284,27 +230,23 @@ def checkpoint(model: open_clip.CLIP, used: Tensor) -> dict[str, Tensor]:
     }
 
 
-def make_clip(folder: Path, recipe: Recipe, threads: int) -> None:
+def make_clip(
+    folder: Path, recipe: Recipe = RECIPE, threads: int = 2, seed: int = 0
+) -> None:
     """Train the CLIP and write `demo-rn.safetensors` and `demo-rn.json`.
 
     Args:
         folder: Where the two files go.
         recipe: The training.
         threads: Cores to use; the result depends on it in the last digits.
+        seed: Of the pictures, the first weights and the order.
     """
     torch.set_num_threads(threads)
-    torch.manual_seed(recipe.seed)
-    rng = np.random.default_rng([recipe.seed, 30])
+    torch.manual_seed(seed)
     model = build_model()
-    tokens = []
-    for stage, fit_stage in (
-        (recipe.tiles, fit_tiles),
-        (recipe.pictures, fit_pictures),
-    ):
-        pairs = draw_pairs(stage, recipe.seed, threads)
-        fit_stage(model, pairs, stage, rng)
-        tokens.append(pairs.tokens.unique())
-    state = checkpoint(model, torch.cat(tokens).unique())
+    pairs = draw_pairs(recipe, seed, threads)
+    fit_tiles(model, pairs, recipe, np.random.default_rng([seed, 30]))
+    state = checkpoint(model, pairs.tokens.unique())
     with atomic_path(folder / f"{NAME}.safetensors") as path:
         path.write_bytes(save(state))
     with atomic_path(folder / f"{NAME}.json") as path:

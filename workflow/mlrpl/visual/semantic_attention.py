@@ -28,13 +28,26 @@ class SemanticAttention(nn.Module):
     def from_options(
         cls, options: Options, inputs: VisualInputs
     ) -> "SemanticAttention":
-        """Build the module with `joint_dim` channels in the transformed map."""
-        return cls(
+        """Build the module with `joint_dim` channels in the transformed map.
+
+        With `projection: clip` the transform is into CLIP's joint space and starts as
+        CLIP's own map, and the map to the text space as the identity.
+        """
+        clip = options.projection == "clip"
+        module = cls(
             inputs.map_channels,
             len(inputs.class_vectors),
-            options.joint_dim,
+            inputs.embed_dim if clip else options.joint_dim,
             inputs.embed_dim,
         )
+        if clip:
+            weight, bias = inputs.clip.visual_projection()
+            with torch.no_grad():
+                module.transform.weight.copy_(weight.T)
+                module.transform.bias.copy_(bias)
+                nn.init.eye_(module.to_text.weight)
+                nn.init.zeros_(module.to_text.bias)
+        return module
 
     def forward(self, features: Tensor) -> Tensor:
         """Return class features [B, C, D] of maps [B, L, K]."""
