@@ -7,6 +7,7 @@ torch starts without it.
 import argparse
 import importlib
 import os
+import signal
 import sys
 
 from mlrpl.errors import UserError
@@ -29,7 +30,10 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return the exit status (1 for a user's mistake)."""
-    argv = sys.argv[1:] if argv is None else argv
+    if argv is None:
+        argv = sys.argv[1:]
+        # An exception cleans up half-written files; the signal's default would not.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(
         prog="mlrpl",
         description=__doc__,
