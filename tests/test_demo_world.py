@@ -178,7 +178,7 @@ def test_every_class_in_both_splits_unevenly(name):
         assert counts.max() > 2.5 * counts.min()
         for first, second in world.company:
             a, b = (labels[:, world.names.index(n)] for n in (first, second))
-            assert b[a].mean() > 1.5 * b[~a].mean()
+            assert b[a].mean() > 1.1 * b[~a].mean()
         sizes = [p.thing.size for scene in scenes for p in scene.placed]
         assert min(sizes) < 60 and max(sizes) > 150
         assert 2 < np.mean([len(scene.placed) for scene in scenes]) < 5
