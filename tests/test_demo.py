@@ -120,7 +120,7 @@ def test_an_ablation_dropped_in_is_run(demo):
     path.write_text(ABLATION)
     done = snakemake(demo, "results/demo/ablations/dropped_in.md", *DEMO)
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "+n_ctx=2" in (demo / "results/demo/ablations/dropped_in.md").read_text()
+    assert "+n_ctx=2" in (demo / "results/demo/ablations/dropped_in.csv").read_text()
     path.unlink()
 
 
