@@ -2,7 +2,7 @@
 
 import argparse
 
-from mlrpl.errors import UserError
+from mlrpl.commands import class_texts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,20 +29,8 @@ def run(args: argparse.Namespace) -> None:
     from mlrpl.encoder.clip import load_clip
     from mlrpl.encoder.export import export_clip
 
-    names = _pairs(args.names)
+    names = class_texts.parse(args.names, "--names", "CLASS=TEXT")
     index = Index.load(args.index)
     clip = load_clip(args.model, args.pretrained, args.image_size)
     export_clip(clip, index.classes, names, args.output)
     print(f"{args.output}: {len(index.classes)} classes, text tower of {clip.name}")
-
-
-def _pairs(texts: list[str]) -> dict[str, str]:
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, words = text.partition("=")
-        if not (name and equals and words):
-            raise UserError(f"--names: {text!r} is no pair; write CLASS=TEXT")
-        if name in pairs:
-            raise UserError(f"--names: {name} stands there twice; keep one")
-        pairs[name] = words
-    return pairs

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mlrpl.errors import UserError
+from mlrpl.commands import class_texts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,20 +30,11 @@ def run(args: argparse.Namespace) -> None:
 
     classes = Index.load(args.index).classes
     vectors = class_vectors(
-        args.vectors, classes, member=args.member, words=_pairs(args.words)
+        args.vectors,
+        classes,
+        member=args.member,
+        words=class_texts.parse(args.words, "--words", "CLASS=WORDS"),
     )
     with atomic_path(args.output) as temporary, temporary.open("wb") as file:
         np.save(file, vectors)
     print(f"{args.output}: {len(classes)} classes, {vectors.shape[1]} numbers each")
-
-
-def _pairs(texts: list[str]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        name, equals, words = text.partition("=")
-        if not (name and equals and words):
-            raise UserError(f"--words: {text!r} is no pair; write CLASS=WORDS")
-        if name in pairs:
-            raise UserError(f"--words: {name} stands there twice; keep one")
-        pairs[name] = words
-    return pairs

@@ -1,0 +1,25 @@
+"""Arguments that give a class another text: CLASS=TEXT."""
+
+from mlrpl.errors import UserError
+
+
+def parse(texts: list[str], flag: str, form: str) -> dict[str, str]:
+    """Return the texts by class.
+
+    Args:
+        texts: the arguments.
+        flag: their flag, to be named in an error.
+        form: what one looks like, such as `CLASS=WORDS`.
+
+    Raises:
+        UserError: an argument is no pair, or a class stands there twice.
+    """
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, words = text.partition("=")
+        if not (name and equals and words):
+            raise UserError(f"{flag}: {text!r} is no pair; write {form}")
+        if name in pairs:
+            raise UserError(f"{flag}: {name} stands there twice; keep one")
+        pairs[name] = words
+    return pairs
