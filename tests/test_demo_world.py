@@ -456,8 +456,19 @@ def test_zero_shot_is_far_above_chance_and_far_from_perfect(model, name):
     assert 1.5 * chance < found < 75
 
 
+def test_word_targets_share_one_among_the_words_said():
+    targets = clip.word_targets([["A red ball.", "a ball on grass"], ["we see a key"]])
+    said = [{clip.WORDS[k]: row[k].item() for k in row.nonzero()[:, 0]} for row in targets]
+    third = pytest.approx(1 / 3)
+    assert said == [{"red": third, "ball": third, "grass": third}, {"key": 1.0}]
+
+
 def test_the_training_runs_and_leaves_a_checkpoint_that_loads(tmp_path):
-    recipe = replace(clip.RECIPE, count=32, epochs=1, batch=16)
+    def few(stage):
+        drawing = replace(stage.drawing, count=32)
+        return replace(stage, drawing=drawing, epochs=1, batch=16)
+
+    recipe = clip.Recipe(few(clip.RECIPE.words), few(clip.RECIPE.contrast))
     clip.make_clip(tmp_path, recipe, threads=1)
     made = open_clip.create_model(
         clip.NAME, pretrained=str(tmp_path / "demo-rn.safetensors")

@@ -153,6 +153,7 @@ def test_sgd_steps_are_those_of_the_formula(files):
     gradients = {
         n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None
     }
+    model.zero_grad()
     run_epoch(model, loss_of, make_optimizer(options, model), 0.01, [batch])
     for name, parameter in model.named_parameters():
         step = gradients[name] + 5e-4 * before[name] if name in gradients else 0

@@ -59,10 +59,7 @@ def train_setting(
     """
     started = time.perf_counter()
     torch.set_num_threads(threads)
-    # cuBLAS is deterministic only with this set before its first use.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
-    target = choose_device(device)
+    target = choose_device(device, deterministic=True)
     options = setting.options
 
     clip = ClipText(setting.clip)

@@ -14,6 +14,7 @@ from mlrpl.average_precision import average_precision
 from mlrpl.errors import UserError
 from mlrpl.losses import LOSSES
 from mlrpl.model import Recognizer
+from mlrpl.optimizers import SGD, AdamW, Group
 from mlrpl.options import Options
 from mlrpl.training_data import Split
 
@@ -62,25 +63,14 @@ def learning_rate(options: Options, epoch: int) -> float:
     return options.lr * (1 + math.cos(math.pi * done)) / 2
 
 
-def make_optimizer(options: Options, model: Recognizer) -> torch.optim.Optimizer:
-    """Return SGD or AdamW over the visual module and the rest, as two groups."""
+def make_optimizer(options: Options, model: Recognizer) -> SGD | AdamW:
+    """Return the optimiser over the visual module and the rest, as two groups."""
     visual = list(model.visual.parameters())
     rest = [p for name, p in model.named_parameters() if not name.startswith("visual.")]
-    groups = [
-        {"params": visual, "factor": options.lr_visual},
-        {"params": rest, "factor": 1.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    groups = [Group(visual, options.lr_visual), Group(rest, 1.0)]
     if options.optimizer == "adamw":
-        return torch.optim.AdamW(
-            groups, lr=options.lr, weight_decay=options.weight_decay
-        )
-    return torch.optim.SGD(
-        groups,
-        lr=options.lr,
-        momentum=options.momentum,
-        weight_decay=options.weight_decay,
-    )
+        return AdamW(groups, options.weight_decay)
+    return SGD(groups, options.momentum, options.weight_decay)
 
 
 def train(
@@ -143,19 +133,16 @@ def train(
 def run_epoch(
     model: Recognizer,
     loss_function: Callable[..., Tensor],
-    optimizer: torch.optim.Optimizer,
+    optimizer: SGD | AdamW,
     lr: float,
     batches,
 ) -> float:
     """Take one optimiser step a batch; return the mean loss over the images."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group["factor"]
     total, images = torch.zeros(()), 0
     for batch in batches:
         loss = loss_function(model(batch.features), batch.labels)
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
+        optimizer.step(lr)
         total = total.to(loss.device) + loss.detach() * len(batch.labels)
         images += len(batch.labels)
     return float(total) / max(images, 1)

@@ -120,6 +120,7 @@ def train_code(wildcards):
     chosen = method_options(wildcards.method)
     return code(
         "training",
+        "optimizers",
         "training_data",
         "setting",
         "model",

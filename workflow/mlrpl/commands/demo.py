@@ -9,7 +9,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data = parts.add_parser("data", help="the archives of both data sets, the vectors")
     data.add_argument("--output", type=Path, required=True, help="folder")
     data.add_argument("--processes", type=int, default=2, help="that draw at once")
-    clip = parts.add_parser("clip", help="train the small CLIP (about half an hour)")
+    clip = parts.add_parser("clip", help="train the small CLIP (ten minutes)")
     clip.add_argument("--output", type=Path, required=True, help="folder")
     clip.add_argument("--threads", type=int, default=2)
 

@@ -1,20 +1,22 @@
 """The demo's small CLIP: a ModifiedResNet and a text transformer, trained on captions.
 
 Nothing of the demo's data sets is used: the pictures show things of all looks, from
-other seeds. They are tiles of 128 pixels with one or two things, so that half an hour
-on two cores is enough. A tile is taken as a window of a picture: the attention pooling
-sees a random 4x4 window of its 7x7 position embeddings, the grid that the workflow
-has at 448 pixels after the 2x2 pooling.
+other seeds. A contrastive loss alone needs far more pictures than two cores can see
+before it tells shapes apart, so there are two stages:
+
+1. The image tower learns to name the words of the captions (Mahajan et al. 2018), on
+   tiles of one thing. A tile is taken as a window of a picture: the attention pooling
+   sees a random 3x3 window of its 7x7 position embeddings, the grid that the workflow
+   has at 448 pixels after the 2x2 pooling.
+2. The convolutions stay (Zhai et al. 2022), and the attention pooling and the text
+   tower learn CLIP's contrastive loss on crowded pictures of 448 pixels.
 """
 
 import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import numpy as np
 import open_clip
@@ -24,70 +26,60 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from mlrpl.demo.corpus import caption
-from mlrpl.demo.drawing import draw_scene
-from mlrpl.demo.world import OPEN_WORLD, Crowding, sample_scene
+from mlrpl.demo.corpus import words_of
+from mlrpl.demo.pairs import CAPTIONS, Drawing, draw_pairs
+from mlrpl.demo.world import COLOURS, CROWDED, GROUNDS, PATTERNS, Crowding
+from mlrpl.demo.shapes import SHAPES
 from mlrpl.storage import atomic_path
 
 NAME = "demo-rn"
 CONFIG = Path(__file__).parent / "weights" / f"{NAME}.json"
-CAPTIONS = 4  # of each picture; one is drawn at each step
+WORDS = (*SHAPES, *PATTERNS, *COLOURS, *GROUNDS)
+ENCODE = 25  # pictures at once through the frozen convolutions
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Which pictures the training draws, and how long it lasts."""
+class Stage:
+    """Which pictures one stage of the training sees, how often, and its AdamW."""
 
-    stream: int
-    side: int
-    crowding: Crowding
-    count: int
+    drawing: Drawing
     epochs: int
     batch: int
     rate: float
 
-
-RECIPE = Recipe(
-    stream=20,
-    side=128,
-    crowding=Crowding((1, 2), (0.35, 0.45, 0.2), ((38, 64), (64, 105), (105, 150))),
-    count=20_000,
-    epochs=4,
-    batch=128,
-    rate=2e-3,
-)
+    @property
+    def steps(self) -> int:
+        """Optimiser steps."""
+        return self.epochs * (self.drawing.count // self.batch)
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Pictures uint8 [N, S, S, 3] on disk, and captions' tokens int64 [N, 4, T]."""
+class Recipe:
+    """The two stages."""
 
-    pixels: np.ndarray
-    tokens: Tensor
-
-
-def _pair(recipe: Recipe, seed: int, number: int) -> tuple[np.ndarray, list[str]]:
-    rng = np.random.default_rng([seed, recipe.stream, number])
-    scene = sample_scene(rng, OPEN_WORLD, recipe.side, recipe.side, recipe.crowding)
-    captions = [caption(rng, scene) for _ in range(CAPTIONS)]
-    return np.asarray(draw_scene(scene)), captions
+    words: Stage
+    contrast: Stage
 
 
-def draw_pairs(recipe: Recipe, seed: int, processes: int) -> Pairs:
-    """Draw the pictures and captions of a recipe into a temporary file."""
-    shape = (recipe.count, recipe.side, recipe.side, 3)
-    with TemporaryFile() as file:
-        pixels = np.memmap(file, np.uint8, "w+", shape=shape)
-    sentences: list[str] = []
-    with get_context("spawn").Pool(processes) as pool:
-        pairs = pool.imap(partial(_pair, recipe, seed), range(recipe.count), 32)
-        for number, (picture, captions) in enumerate(
-            tqdm(pairs, "draw", recipe.count, unit="picture")
-        ):
-            pixels[number] = picture
-            sentences += captions
-    tokens = open_clip.get_tokenizer(NAME)(sentences)
-    return Pairs(pixels, tokens.view(recipe.count, CAPTIONS, -1))
+RECIPE = Recipe(
+    words=Stage(
+        Drawing(
+            stream=20,
+            side=96,
+            crowding=Crowding((1, 1), (0.35, 0.45, 0.2), ((44, 70), (70, 90), (88, 96))),
+            count=10_000,
+        ),
+        epochs=6,
+        batch=64,
+        rate=3e-3,
+    ),
+    contrast=Stage(
+        Drawing(stream=21, side=448, crowding=CROWDED, count=2400),
+        epochs=17,
+        batch=128,
+        rate=1e-3,
+    ),
+)
 
 
 def build_model() -> open_clip.CLIP:
@@ -137,6 +129,23 @@ def pool_window(pool: nn.Module, maps: Tensor, row: int, column: int) -> Tensor:
     return pool.c_proj(pooled.transpose(1, 2).reshape(batch, width))
 
 
+def word_targets(captions: list[list[str]]) -> Tensor:
+    """The words that any of a picture's captions says, each 1 / their number.
+
+    Args:
+        captions: Of N pictures, a few sentences each.
+
+    Returns:
+        float32 [N, W] over `WORDS`; each row sums to one.
+    """
+    number = {word: k for k, word in enumerate(WORDS)}
+    said = torch.zeros(len(captions), len(WORDS))
+    for row, sentences in zip(said, captions, strict=True):
+        words = {word for sentence in sentences for word in words_of(sentence)}
+        row[[number[word] for word in words & set(WORDS)]] = 1
+    return said / said.sum(1, keepdim=True)
+
+
 def contrastive_loss(model: open_clip.CLIP, images: Tensor, tokens: Tensor) -> Tensor:
     """CLIP's symmetric cross-entropy of image features [B, D] and captions [B, T]."""
     text = model.encode_text(tokens, normalize=True)
@@ -146,27 +155,26 @@ def contrastive_loss(model: open_clip.CLIP, images: Tensor, tokens: Tensor) -> T
 
 
 def fit(
-    model: open_clip.CLIP,
     parameters: list[nn.Parameter],
-    recipe: Recipe,
+    stage: Stage,
     rng: np.random.Generator,
     loss_of: Callable[[np.ndarray], Tensor],
 ) -> None:
     """AdamW with warm-up and cosine; `loss_of` gets the numbers of a batch's pairs."""
-    steps = recipe.epochs * (recipe.count // recipe.batch)
-    warm = min(60, max(1, steps // 10))
+    steps = stage.steps
+    warm = min(40, max(1, steps // 10))
     matrices = [p for p in parameters if p.ndim > 1]
     vectors = [p for p in parameters if p.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": 0.05},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.rate)
+    optimizer = torch.optim.AdamW(groups, lr=stage.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda s: min(1, (s + 1) / warm) * (1 + math.cos(math.pi * s / steps)) / 2,
     )
-    bar = tqdm(_batches(recipe, rng), "train", steps, unit="step")
+    bar = tqdm(_batches(stage, rng), "train", steps, unit="step")
     for rows in bar:
         loss = loss_of(rows)
         optimizer.zero_grad()
@@ -174,43 +182,86 @@ def fit(
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
-        with torch.no_grad():
-            model.logit_scale.clamp_(max=math.log(100))
-        bar.set_postfix(loss=f"{loss.item():.3f}")
+        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
 
 
-def _batches(recipe: Recipe, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    for _ in range(recipe.epochs):
-        order = rng.permutation(recipe.count)
-        for start in range(0, recipe.count - recipe.batch + 1, recipe.batch):
-            yield order[start : start + recipe.batch]
+def _batches(stage: Stage, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    count, batch = stage.drawing.count, stage.batch
+    for _ in range(stage.epochs):
+        order = rng.permutation(count)
+        for start in range(0, count - batch + 1, batch):
+            yield order[start : start + batch]
 
 
-def _captions(pairs: Pairs, rows: np.ndarray, rng: np.random.Generator) -> Tensor:
-    return pairs.tokens[rows, rng.integers(CAPTIONS, size=len(rows))]
-
-
-def fit_tiles(
-    model: open_clip.CLIP, pairs: Pairs, recipe: Recipe, rng: np.random.Generator
+def fit_words(
+    visual: nn.Module, stage: Stage, seed: int, threads: int, rng: np.random.Generator
 ) -> None:
-    """Train everything on tiles in random windows, mirrored at random."""
-    visual = model.visual
-    room = math.isqrt(len(visual.attnpool.positional_embedding) - 1) + 1
-    room -= recipe.side // 32
+    """Stage 1: the image tower names the words of a tile's captions.
+
+    Softmax over the words against `word_targets`; tiles in random windows, mirrored at
+    random.
+    """
+    drawing = stage.drawing
+    pixels = np.empty((drawing.count, drawing.side, drawing.side, 3), np.uint8)
+    captions = []
+    for number, pair in enumerate(draw_pairs(drawing, seed, threads)):
+        pixels[number] = pair.picture
+        captions.append(pair.captions)
+    targets = word_targets(captions)
+    head = nn.Linear(visual.output_dim, len(WORDS))
+    side = math.isqrt(len(visual.attnpool.positional_embedding) - 1)
+    room = side - drawing.side // 32 + 1
 
     def loss_of(rows: np.ndarray) -> Tensor:
-        pixels = np.where(
-            rng.random(len(rows))[:, None, None, None] < 0.5,
-            pairs.pixels[rows],
-            pairs.pixels[rows][:, :, ::-1],
-        )
-        maps = last_map(visual, normalised(pixels))
+        tiles = pixels[rows]
+        mirrored = rng.random(len(rows)) < 0.5
+        tiles[mirrored] = tiles[mirrored, :, ::-1]
+        maps = last_map(visual, normalised(tiles))
         row, column = rng.integers(room, size=2)
         images = pool_window(visual.attnpool, maps, row, column)
-        return contrastive_loss(model, images, _captions(pairs, rows, rng))
+        return F.cross_entropy(head(images), targets[rows])
 
-    model.train()
-    fit(model, list(model.parameters()), recipe, rng, loss_of)
+    visual.train()
+    fit([*visual.parameters(), *head.parameters()], stage, rng, loss_of)
+
+
+def fit_contrast(
+    model: open_clip.CLIP,
+    stage: Stage,
+    seed: int,
+    threads: int,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Stage 2: pooling and text tower on the frozen, 2x2-pooled maps of pictures.
+
+    Returns:
+        The tokens of all captions, int64 [N, 4, T].
+    """
+    model.eval()
+    maps, captions, waiting = [], [], []
+    for number, pair in enumerate(draw_pairs(stage.drawing, seed, threads), start=1):
+        captions += pair.captions
+        waiting.append(pair.picture)
+        if len(waiting) == ENCODE or number == stage.drawing.count:
+            with torch.no_grad():
+                whole = last_map(model.visual, normalised(np.stack(waiting)))
+            maps.append(F.avg_pool2d(whole, 2).half())
+            waiting = []
+    features = torch.cat(maps)
+    tokens = open_clip.get_tokenizer(NAME)(captions).view(len(features), CAPTIONS, -1)
+
+    def loss_of(rows: np.ndarray) -> Tensor:
+        with torch.no_grad():
+            model.logit_scale.clamp_(max=math.log(100))
+        images = model.visual.attnpool(features[rows].float())
+        said = tokens[rows, rng.integers(CAPTIONS, size=len(rows))]
+        return contrastive_loss(model, images, said)
+
+    text = [p for n, p in model.named_parameters() if not n.startswith("visual.")]
+    fit([*model.visual.attnpool.parameters(), *text], stage, rng, loss_of)
+    with torch.no_grad():
+        model.logit_scale.clamp_(max=math.log(100))
+    return tokens
 
 
 def checkpoint(model: open_clip.CLIP, used: Tensor) -> dict[str, Tensor]:
@@ -244,9 +295,10 @@ def make_clip(
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     model = build_model()
-    pairs = draw_pairs(recipe, seed, threads)
-    fit_tiles(model, pairs, recipe, np.random.default_rng([seed, 30]))
-    state = checkpoint(model, pairs.tokens.unique())
+    rng = np.random.default_rng([seed, 30])
+    fit_words(model.visual, recipe.words, seed, threads, rng)
+    tokens = fit_contrast(model, recipe.contrast, seed, threads, rng)
+    state = checkpoint(model, tokens.unique())
     with atomic_path(folder / f"{NAME}.safetensors") as path:
         path.write_bytes(save(state))
     with atomic_path(folder / f"{NAME}.json") as path:

@@ -25,13 +25,14 @@ CORPUS_SIZE = 2400
 def phrase(rng: np.random.Generator, look: Look) -> str:
     """Name one thing, as `a striped ball`, `a red cup` or just `a ball`.
 
-    Three times in four the attribute is said that tells categories apart.
+    Every second time the attribute is said that tells categories apart; every third
+    time the shape is named alone.
     """
     words = [look.shape]
     said = rng.random()
-    if said < 0.75:
+    if said < 0.5:
         words.insert(0, look.pattern or look.colour)
-    elif said < 0.85 and look.pattern:
+    elif said < 0.65 and look.pattern:
         words[:0] = [look.colour, look.pattern]
     article = "an" if words[0][0] in "aeiou" else "a"
     return " ".join([article, *words])
@@ -53,7 +54,7 @@ def caption(rng: np.random.Generator, scene: Scene) -> str:
     text = OPENINGS[rng.integers(len(OPENINGS))] + phrases[0]
     for other in phrases[1:]:
         text += JOINTS[rng.integers(len(JOINTS))] + other
-    if rng.random() < 0.5:
+    if rng.random() < 0.25:
         text += f" on {scene.ground}"
     return text + ("." if rng.random() < 0.5 else "")
 

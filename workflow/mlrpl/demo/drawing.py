@@ -1,7 +1,7 @@
 """From a scene to pixels: textured ground, clutter, patterned things, sensor noise."""
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from mlrpl.demo.shapes import shape_mask
 from mlrpl.demo.world import COLOURS, PATTERNS, Scene, Thing
@@ -39,6 +39,9 @@ def _ground(rng: np.random.Generator, kind: str, width: int, height: int) -> np.
         level = np.where(mortar, 1.3, level)
     dark, light = (np.array(c, dtype=np.float32) for c in GROUND_COLOURS[kind])
     return dark + (level[..., None] * 1.4 - 0.2) * (light - dark)
+
+
+OUTLINE = np.array((38, 34, 32), dtype=np.float32)
 
 
 def _pattern(
@@ -94,7 +97,8 @@ def _clutter(rng: np.random.Generator, image: Image.Image) -> None:
 
 def _paste(rng: np.random.Generator, image: Image.Image, thing: Thing) -> None:
     look, size = thing.look, thing.size
-    mask = shape_mask(look.shape, size, thing.angle)
+    mask = Image.fromarray(shape_mask(look.shape, size, thing.angle))
+    inside = mask.filter(ImageFilter.MinFilter(2 * round(1 + size / 50) + 1))
     period = rng.uniform(0.75, 1.25) * (9 + size / 9)
     turn = thing.angle + rng.choice([0.0, np.pi / 4, np.pi / 2, -np.pi / 4])
     second = _pattern(look.pattern, size, turn, thing.phase, period)
@@ -105,8 +109,10 @@ def _paste(rng: np.random.Generator, image: Image.Image, thing: Thing) -> None:
     pixels = np.where(second[..., None], colours[1], colours[0])
     ramp = np.linspace(1.12, 0.78, size)
     shade = ramp[:, None] if rng.random() < 0.5 else ramp[None, :]
-    pixels = np.clip(pixels * shade[..., None], 0, 255).astype(np.uint8)
-    image.paste(Image.fromarray(pixels), (thing.left, thing.top), Image.fromarray(mask))
+    body = np.asarray(inside, dtype=np.float32)[..., None] / 255
+    pixels = body * np.clip(pixels * shade[..., None], 0, 255) + (1 - body) * OUTLINE
+    patch = Image.fromarray(pixels.astype(np.uint8))
+    image.paste(patch, (thing.left, thing.top), mask)
 
 
 def draw_scene(scene: Scene) -> Image.Image:

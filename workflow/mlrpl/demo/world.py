@@ -194,7 +194,7 @@ class Crowding:
 
     count: tuple[int, int] = (2, 5)
     shares: tuple[float, ...] = (0.4, 0.4, 0.2)
-    sizes: tuple[tuple[int, int], ...] = ((38, 64), (64, 110), (110, 190))
+    sizes: tuple[tuple[int, int], ...] = ((44, 70), (70, 120), (120, 190))
     seen: float = 0.5
 
 
@@ -315,7 +315,7 @@ def sample_scene(
         look = _draw_look(rng, world, ground, wanted)
         category = world.category_of(look)
         low, high = crowding.sizes[rng.choice(len(crowding.sizes), p=crowding.shares)]
-        size, angle = int(rng.integers(low, high)), float(rng.normal(0, 0.3))
+        size, angle = int(rng.integers(low, high)), float(rng.normal(0, 0.2))
         phase = float(rng.random())
         mask = shape_mask(look.shape, size, angle) > 127
         for _ in range(10):
