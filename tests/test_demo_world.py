@@ -458,7 +458,9 @@ def test_zero_shot_is_far_above_chance_and_far_from_perfect(model, name):
 
 def test_word_targets_share_one_among_the_words_said():
     targets = clip.word_targets([["A red ball.", "a ball on grass"], ["we see a key"]])
-    said = [{clip.WORDS[k]: row[k].item() for k in row.nonzero()[:, 0]} for row in targets]
+    said = [
+        {clip.WORDS[k]: row[k].item() for k in row.nonzero()[:, 0]} for row in targets
+    ]
     third = pytest.approx(1 / 3)
     assert said == [{"red": third, "ball": third, "grass": third}, {"key": 1.0}]
 

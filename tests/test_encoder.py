@@ -560,6 +560,18 @@ def test_rn101_exports_its_text_tower(rn101, tmp_path):
     path.unlink()
 
 
+def test_a_contexts_tokens_are_open_clips(tmp_path):
+    path = tmp_path / "context.json"
+    arguments = ["--model", "RN101-quickgelu", "--text", "a_photo_of_a"]
+    assert __main__.main(["context", *arguments, "--output", str(path)]) == 0
+    row = open_clip.get_tokenizer("RN101-quickgelu")(["a photo of a"])[0].tolist()
+    assert json.loads(path.read_text()) == {
+        "encoder": "RN101-quickgelu",
+        "text": "a_photo_of_a",
+        "tokens": row[1 : row.index(49407)],
+    }
+
+
 def test_the_tokenizer_is_open_clips():
     theirs = open_clip.get_tokenizer("RN101-quickgelu")
     for text in ("a photo of a", "TV-monitor, it's 3 o'clock", "naïve café"):

@@ -3,6 +3,8 @@
 import csv
 import json
 import math
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -135,6 +137,61 @@ def make(files, device="cpu", **options):
         split.channels, tiny.DIM, torch.from_numpy(np.load(files.glove)), clip
     )
     return Recognizer(options, inputs), split, options
+
+
+def context_file(folder, **changes):
+    content = {"encoder": "tiny", "text": "a_photo", "tokens": [5, 9, 2], **changes}
+    path = folder / "context.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_context_starts_from_a_texts_tokens(files, tmp_path):
+    setting = ["--dataset", "tiny", "--method", "sarl", "--prop", "0.5", "--seed", "0"]
+    options = FAST | {"context_init": "a_photo", "epochs": 0}
+    setting += ["--options", json.dumps(options), *files.arguments()]
+    setting += ["--device", "cpu", "--output-dir", str(tmp_path / "run")]
+    context = context_file(tmp_path)
+    assert main(["train", *setting, "--context", str(context)]) == 0
+    made = load_file(tmp_path / "run/weights.safetensors")["prompts.context"]
+    expected = load_file(files.clip)["token_embedding"][[5, 9, 2]]
+    assert torch.equal(made, expected.expand_as(made))
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"text": "a_painting"}, "made for the text a_painting, not a_photo"),
+        ({"encoder": "other"}, "made for the encoder other, not tiny"),
+        (None, "its tokens are missing; make them with `mlrpl context`"),
+    ],
+)
+def test_a_context_of_something_else_is_refused(files, tmp_path, capsys, changes, said):
+    setting = ["--dataset", "tiny", "--method", "sarl", "--prop", "0.5", "--seed", "0"]
+    options = FAST | {"context_init": "a_photo"}
+    setting += ["--options", json.dumps(options), *files.arguments()]
+    if changes is not None:
+        setting += ["--context", str(context_file(tmp_path, **changes))]
+    assert main(["train", *setting, "--output-dir", str(tmp_path / "run")]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_training_imports_neither_open_clip_nor_torchs_compiler(files, tmp_path):
+    """Either takes longer than a small training."""
+    options = FAST | {"context_init": "a_photo", "epochs": 1, "optimizer": "adamw"}
+    arguments = ["train", "--dataset", "tiny", "--method", "sarl", "--prop", "0.5"]
+    arguments += ["--seed", "0", "--options", json.dumps(options), *files.arguments()]
+    arguments += ["--context", str(context_file(tmp_path)), "--device", "cpu"]
+    arguments += ["--output-dir", str(tmp_path / "run")]
+    program = f"""
+import sys
+sys.path = {sys.path}
+from mlrpl.__main__ import main
+assert main({arguments}) == 0
+slow = {{"open_clip", "torchvision", "torch._dynamo", "pandas"}} & set(sys.modules)
+assert not slow, slow
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_sgd_steps_are_those_of_the_formula(files):

@@ -18,6 +18,7 @@ COMMANDS = {
     "drop": "drop labels at random: the partial labels of one proportion and seed",
     "glove": "class vectors out of GloVe's published text file or zip",
     "encoder": "what training needs of CLIP: text tower, class tokens, projection",
+    "context": "the tokens of a text that context vectors start from",
     "features": "frozen image features of one shard of a split, into HDF5",
     "train": "train one setting from cached features",
     "evaluate": "metrics of one setting from its test scores",

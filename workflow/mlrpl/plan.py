@@ -173,11 +173,18 @@ def downloads(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+def model_config(config: Mapping[str, Any]) -> list[str]:
+    """Return the encoder's model config, if it is a file and not open_clip's name."""
+    model = config["encoder"]["model"]
+    return [model] if model.endswith(".json") else []
+
+
 def encoder_files(config: Mapping[str, Any]) -> list[str]:
     """Return the encoder's files, if it is not one of open_clip's names and tags."""
-    model, pretrained = config["encoder"]["model"], config["encoder"]["pretrained"]
-    files = [model] if model.endswith(".json") else []
-    return files + ([pretrained] if pretrained.endswith(CHECKPOINTS) else [])
+    pretrained = config["encoder"]["pretrained"]
+    return model_config(config) + (
+        [pretrained] if pretrained.endswith(CHECKPOINTS) else []
+    )
 
 
 def flags(values: Mapping[str, Any]) -> str:

@@ -45,6 +45,7 @@ class Setting:
     known: str
     glove: str
     clip: str
+    context: str | None = None
 
 
 def train_setting(
@@ -85,7 +86,7 @@ def train_setting(
         class_vectors=torch.from_numpy(vectors.astype(np.float32)),
         clip=clip,
     )
-    context = embed_text(clip, options.context_init)
+    context = read_context(setting, clip)
     model = Recognizer(options, inputs, context, setting.seed).to(target)
     loaded = time.perf_counter()
     result = train(model, options, training, test, setting.seed)
@@ -166,13 +167,30 @@ def warn_without_positives(
         )
 
 
-def embed_text(clip: ClipText, text: str) -> torch.Tensor | None:
-    """Return the token embeddings of `context_init`, or None if it is "random"."""
+def read_context(setting: Setting, clip: ClipText) -> torch.Tensor | None:
+    """Return the token embeddings of `context_init` [M, W]; None if it is "random"."""
+    text, path = setting.options.context_init, setting.context
     if text == "random":
         return None
-    from mlrpl.encoder.clip import tokenize
-
-    return clip.embed(tokenize(clip.metadata["encoder"], text.replace("_", " ")))
+    if path is None:
+        raise UserError(
+            f"options: context_init: {text}: its tokens are missing; make them with "
+            "`mlrpl context` and give --context"
+        )
+    try:
+        content = json.loads(Path(path).read_text())
+        found = {key: content[key] for key in ("encoder", "text", "tokens")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not a readable context ({error}); remake it with `mlrpl context`"
+        ) from error
+    for key, wanted in (("encoder", clip.metadata.get("encoder")), ("text", text)):
+        if found[key] != wanted:
+            raise UserError(
+                f"{path}: made for the {key} {found[key]}, not {wanted}; remake it "
+                "with `mlrpl context`"
+            )
+    return clip.embed(found["tokens"])
 
 
 def device_name(device: torch.device) -> str:

@@ -129,13 +129,17 @@ def train_code(wildcards):
         "text_tower",
         "prompts/context",
         "encoder/cache",
-        "encoder/checkpoint",
-        "encoder/clip",
         "visual/inputs",
         "visual/bilinear_attention",
         f"visual/{chosen['visual']}*",
         f"losses/{chosen['loss']}",
     )
+
+
+def context_file(wildcards):
+    """Input function: the tokens of a run's context, unless it starts at random."""
+    text = method_options(wildcards.method)["context_init"]
+    return [] if text == "random" else f"<results>/clip/context/{text}.json"
 
 
 def settings(dataset=None, method=None, prop=None, seed=None, file="metrics.json"):

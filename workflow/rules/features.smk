@@ -4,6 +4,7 @@ INPUTS: the images' archives, <results>/data/{dataset}/{split}.h5, the config's 
 OUTPUTS:
     <results>/features/{dataset}/{split}/{shard}.h5   pooled maps and global features
     <results>/clip/{dataset}.safetensors              text tower and class names
+    <results>/clip/context/{text}.json                tokens of a context's start
 """
 
 
@@ -28,6 +29,24 @@ rule encoder:
     shell:
         "python -m mlrpl encoder {params.encoder} --image-size {params.image_size}"
         " --index {input.index} {params.names} --output {output} &> {log}"
+
+
+rule context:
+    input:
+        model=plan.model_config(config),
+        code=code("encoder/clip", "encoder/context"),
+    output:
+        "<results>/clip/context/{text}.json",
+    log:
+        "<logs>/clip/context/{text}.log",
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    params:
+        model=ENCODER["model"],
+    shell:
+        "python -m mlrpl context --model {params.model:q} --text {wildcards.text}"
+        " --output {output} &> {log}"
 
 
 # A shard is whole or absent: a break costs one shard, and several GPUs share a split.

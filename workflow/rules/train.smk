@@ -18,6 +18,7 @@ rule train:
         known="<results>/data/{dataset}/known/prop={prop}/seed={seed}.npy",
         glove="<results>/data/{dataset}/glove.npy",
         clip="<results>/clip/{dataset}.safetensors",
+        context=context_file,
         code=train_code,
     output:
         weights="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/weights.safetensors",
@@ -34,6 +35,7 @@ rule train:
         device=DEVICE,
     params:
         options=lambda w: json.dumps(method_options(w.method), sort_keys=True),
+        context=lambda w, input: plan.flags({"context": input.context}),
         folder=subpath(output.run, parent=True),
     shell:
         "python -m mlrpl train --dataset {wildcards.dataset}"
@@ -42,5 +44,6 @@ rule train:
         " --train-features {input.train_features} --test-features {input.test_features}"
         " --train-index {input.train_index} --test-index {input.test_index}"
         " --known {input.known} --glove {input.glove} --clip {input.clip}"
+        " {params.context}"
         " --device {resources.device} --threads {threads}"
         " --output-dir {params.folder} &> {log}"

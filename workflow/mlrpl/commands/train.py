@@ -18,6 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--known", required=True, help="partial labels, npy")
     parser.add_argument("--glove", required=True, help="class vectors, npy")
     parser.add_argument("--clip", required=True, help="text side of CLIP, safetensors")
+    parser.add_argument(
+        "--context", help="tokens of context_init, JSON; not for a random start"
+    )
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--output-dir", required=True)
@@ -51,5 +54,6 @@ def run(args: argparse.Namespace) -> None:
         known=args.known,
         glove=args.glove,
         clip=args.clip,
+        context=args.context,
     )
     train_setting(setting, args.output_dir, args.device, args.threads)

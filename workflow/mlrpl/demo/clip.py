@@ -28,8 +28,8 @@ from tqdm import tqdm
 
 from mlrpl.demo.corpus import words_of
 from mlrpl.demo.pairs import CAPTIONS, Drawing, draw_pairs
-from mlrpl.demo.world import COLOURS, CROWDED, GROUNDS, PATTERNS, Crowding
 from mlrpl.demo.shapes import SHAPES
+from mlrpl.demo.world import COLOURS, CROWDED, GROUNDS, PATTERNS, Crowding
 from mlrpl.storage import atomic_path
 
 NAME = "demo-rn"
@@ -66,7 +66,9 @@ RECIPE = Recipe(
         Drawing(
             stream=20,
             side=96,
-            crowding=Crowding((1, 1), (0.35, 0.45, 0.2), ((44, 70), (70, 90), (88, 96))),
+            crowding=Crowding(
+                (1, 1), (0.35, 0.45, 0.2), ((44, 70), (70, 90), (88, 96))
+            ),
             count=10_000,
         ),
         epochs=6,
