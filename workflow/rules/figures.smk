@@ -101,7 +101,17 @@ use rule figure as figure8 with:
             {
                 "kind": "curve",
                 "title": "The focusing parameters of P-ASL",
-                "panels": [{"x": "gamma_pos"}, {"x": "gamma_neg"}],
+                # Each panel varies one and says what the other is.
+                "panels": [
+                    {
+                        "x": "gamma_pos",
+                        "title": f"$\\gamma_-$ = {config['options']['gamma_neg']:g}",
+                    },
+                    {
+                        "x": "gamma_neg",
+                        "title": f"$\\gamma_+$ = {config['options']['gamma_pos']:g}",
+                    },
+                ],
             },
             **experiment("figure8"),
         ),

@@ -1,5 +1,7 @@
-"""The tokens of a text that context vectors start from, so that training needs no
-tokenizer: importing open_clip takes longer than a small training.
+"""The tokens of a text that context vectors start from.
+
+With them at hand, training needs no open_clip, whose import takes longer than a small
+training.
 """
 
 import json
