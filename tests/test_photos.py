@@ -1,16 +1,23 @@
-"""The whole workflow on a slice of real photographs, with a real image-text model."""
+"""The whole workflow on a slice of real photographs, with a real image-text model.
+
+The slice is somebody's own data set: a CSV, of which 30 % of the cells are empty.
+"""
 
 import csv
 import json
 import random
 import shutil
 
+import numpy as np
 import pytest
 import yaml
 
+from mlrpl.data.index import Index
+from mlrpl.encoder.cache import FeatureCache
 from workflow_tree import copy_tree, snakemake
 
 TRAIN, TEST = 160, 120
+EMPTY = 0.3
 METHODS = ["coop", "coop_csp", "coop_sd", "sarl", "sarl+projection=clip"]
 ZERO_SHOT = "coop+epochs=0+n_ctx=0+period=false"
 
@@ -30,6 +37,10 @@ def run(repository, photos, tmp_path_factory):
     for split, count in (("train", TRAIN), ("test", TEST)):
         of_split = [row for row in rows if row["split"] == split]
         chosen += random.Random(0).sample(of_split, count)
+    classes = [name for name in rows[0] if name not in ("image", "split")]
+    emptied = random.Random(1)
+    for row in chosen:
+        row |= {name: "" for name in classes if emptied.random() < EMPTY}
     with (data / "labels.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
@@ -77,9 +88,29 @@ def test_the_model_knows_the_photographs(run):
     assert rows["sarl+projection=clip", "last"] > 15
 
 
-def test_features_say_where_they_come_from(run):
-    from mlrpl.encoder.cache import FeatureCache
+def test_cells_that_are_empty_stay_unknown(run):
+    data = run / "results/photos/data/coco18"
+    with (run / "slice/coco18/labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    classes = [name for name in rows[0] if name not in ("image", "split")]
+    value = {"1": 1, "0": -1, "": 0}
+    for split, count in (("train", TRAIN), ("test", TEST)):
+        cells = [row for row in rows if row["split"] == split]
+        expected = np.array([[value[row[c]] for c in classes] for row in cells])
+        labels = Index.load(data / f"{split}.h5").labels
+        np.testing.assert_array_equal(labels, expected)
+        assert labels.shape == (count, len(classes))
+        assert 0.25 < (labels == 0).mean() < 0.35
+    labels = Index.load(data / "train.h5").labels
+    known = np.load(data / "known/prop=0.9/seed=0.npy")
+    kept = np.random.RandomState(0).random_sample(labels.shape) < 0.9
+    np.testing.assert_array_equal(known, np.where(kept, labels, 0))
+    folder = run / "results/photos/runs/coco18/sarl/prop=0.9/seed=0"
+    counts = json.loads((folder / "run.json").read_text())["known"]
+    assert counts["unknown"] == (known == 0).sum() > 0.3 * known.size
 
+
+def test_features_say_where_they_come_from(run):
     shards = sorted((run / "results/photos/features/coco18/train").glob("*.h5"))
     cache = FeatureCache(shards)
     assert len(shards) == 2

@@ -50,10 +50,12 @@ class LiteralDecoupling(nn.Module):
         return self.to_text(torch.stack(pooled, dim=1)), a.transpose(1, 2)
 
 
-@pytest.fixture(params=["one chunk", "a chunk an image"])
+@pytest.fixture(params=["one chunk", "a chunk an image", "a chunk an image, kept"])
 def chunks(request, monkeypatch):
-    if request.param == "a chunk an image":
+    if request.param != "one chunk":
         monkeypatch.setattr(bilinear, "CHUNK_CPU", 1)
+    if not request.param.endswith("kept"):
+        monkeypatch.setattr(bilinear, "KEEP", 0)
 
 
 @pytest.mark.parametrize("locations", [L, C - 1])

@@ -6,6 +6,7 @@ Plain values in and out, so that Snakemake can compare them between two runs.
 import itertools
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mlrpl import options
@@ -145,8 +146,26 @@ def source(config: Mapping[str, Any], dataset: str, file: str) -> str:
 
 
 def split_source(config: Mapping[str, Any], dataset: str, split: str, key: str) -> str:
-    """Return the path of a split's `images`, `annotations` or `labels`."""
-    return source(config, dataset, config["datasets"][dataset]["splits"][split][key])
+    """Return the path of a split's `images`, `annotations` or `labels`.
+
+    Where the archive is not below the data set's root and its content lies there
+    unpacked, that is the root itself: a folder reads as the archive would.
+    """
+    entry = config["datasets"][dataset]
+    part = entry["splits"][split]
+    path, root = Path(source(config, dataset, part[key])), entry["root"]
+    if root is None or path.exists():
+        return str(path)
+    if entry["format"] == "voc":
+        patterns = [below + "JPEGImages" for below in ("", "*/", "*/*/")]
+    elif key == "images" and part.get("prefix"):
+        patterns = [part["prefix"]]
+    elif key == "annotations" and part.get("member"):
+        patterns = [part["member"]]
+    else:
+        return str(path)
+    unpacked = any(any(Path(root).glob(pattern)) for pattern in patterns)
+    return root if unpacked else str(path)
 
 
 def glove_source(config: Mapping[str, Any]) -> str:
