@@ -206,8 +206,8 @@ class ResumingDownloader:
         if usage.total and total - start > free:
             raise UserError(
                 f"{self.name or path}: needs {total - start} bytes more, and "
-                f"{path.parent.resolve()} has {free} free; free some space there, or choose a "
-                "folder on another disk"
+                f"{path.parent.resolve()} has {free} free; free some space there, or "
+                "choose a folder on another disk"
             )
 
 
