@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import namedtuple
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from bad_network import DATA, PAGE, Handler, Page, drip, serve
 from data_files import command
 from mlrpl.data.download import download
+from mlrpl.data.locks import locked
 from mlrpl.data.resume import Broken, ResumingDownloader
 from mlrpl.errors import UserError
 
@@ -168,6 +170,24 @@ def test_no_failure_costs_the_bytes_at_hand(answers, options, fault, server, tmp
     assert page.asked[before:] == ["bytes=70001-"]
     assert output.read_bytes() == DATA
     assert not part.exists()
+
+
+def test_an_interrupted_check_costs_nothing(server, tmp_path, monkeypatch):
+    """The hash of 13 GB takes a minute: time for a second thought or a time limit."""
+    page = server.pages["/a"] = Page()
+    known = {"sha256": sha256(DATA), "size": len(DATA)}
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pooch, "file_hash", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            download([server.url("/a")], tmp_path / "a", **known, **QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.part"]
+    download([server.url("/a")], tmp_path / "a", **known, **QUICK)
+    assert page.asked == [None]
+    assert (tmp_path / "a").read_bytes() == DATA
 
 
 @pytest.mark.parametrize("misfit", [416, 206])
@@ -424,6 +444,36 @@ def test_a_killed_run_frees_the_one_that_waits(runs, server, tmp_path):
     assert 0 < have <= 100_000
     assert output.read_bytes() == DATA
     assert list(output.parent.iterdir()) == [output]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_lock_is_that_of_the_file_of_the_name(again, tmp_path, capsys):
+    """One that waited for a file that was then renamed must not hold the old one."""
+    path = tmp_path / "a.part"
+    held, done = threading.Event(), threading.Event()
+
+    def second():
+        with locked(path, "waits"):
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=second)
+    errors = ""
+    with locked(path, "first"):
+        thread.start()
+        while "waits" not in errors:
+            errors += capsys.readouterr().err
+            time.sleep(0.01)
+        path.rename(tmp_path / "a")
+        if again:
+            path.touch()
+        assert not held.is_set()
+    assert held.wait(30)
+    with path.open("rb") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    done.set()
+    thread.join()
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_folder_without_locks(server, tmp_path, monkeypatch, capsys):
