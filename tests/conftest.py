@@ -1,9 +1,12 @@
-"""Where the independent reference data lie, when they are present."""
+"""Where the independent reference data lie, when they are present; a local server."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from bad_network import Server, serve
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -31,3 +34,13 @@ def oracles() -> Path:
 def photos() -> Path:
     """Real photographs and a small real image-text model."""
     return _folder("MLRPL_PHOTOS", "photos")
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Server]:
+    """A local HTTP server that breaks, moves, lies and comes back."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with serve() as running:
+        yield running

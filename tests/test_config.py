@@ -313,6 +313,12 @@ def test_sources_follow_root_and_data_dir(paper):
     assert all(path.startswith("coco2014/") for path in plan.downloads(valid))
 
 
+def test_every_download_has_addresses_a_hash_and_a_size(paper):
+    for path, file in plan.downloads(configuration.validate(paper)).items():
+        assert file["url"] and file["size"] > 0, path
+        assert len({"sha256", "md5"} & set(file)) == 1, path
+
+
 def test_flags_are_quoted_and_sorted():
     values = {
         "member": "a b",

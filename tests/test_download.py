@@ -2,90 +2,17 @@
 
 import hashlib
 import http.server
-import re
-import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from bad_network import DATA, PAGE, Handler, Page, Server
 from data_files import command
 from mlrpl.data.download import download
 from mlrpl.errors import UserError
 
-DATA = np.random.RandomState(11).bytes(200_000)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 MD5 = hashlib.md5(DATA).hexdigest()
-PAGE = b"<!DOCTYPE html>\n<html><body>Too many requests</body></html>"
-
-
-@dataclass
-class Page:
-    """What the server has at one path, and what was asked of it."""
-
-    data: bytes = DATA
-    status: int = 200
-    ranges: bool = True
-    etag: str = ""
-    # bytes after which each of the next answers breaks off; then whole answers
-    breaks: list[int] = field(default_factory=list)
-    # statuses of the next answers; then `status`
-    statuses: list[int] = field(default_factory=list)
-    asked: list[str | None] = field(default_factory=list)
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        page = self.server.pages.get(self.path, Page(status=404))
-        span = self.headers.get("Range")
-        page.asked.append(span)
-        status = page.statuses.pop(0) if page.statuses else page.status
-        if status != 200:
-            self.send_error(status)
-            return
-        start = int(re.fullmatch(r"bytes=(\d+)-", span)[1]) if span else 0
-        match = self.headers.get("If-Range", page.etag) == page.etag
-        if not page.ranges or not match:
-            start = 0
-        if start and start >= len(page.data):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(page.data)}")
-            self.end_headers()
-            return
-        self.send_response(206 if start else 200)
-        if start:
-            end = len(page.data) - 1
-            self.send_header("Content-Range", f"bytes {start}-{end}/{end + 1}")
-        if page.etag:
-            self.send_header("ETag", page.etag)
-        self.send_header("Content-Length", str(len(page.data) - start))
-        self.end_headers()
-        stop = page.breaks.pop(0) if page.breaks else len(page.data)
-        self.wfile.write(page.data[start:][:stop])
-
-    def log_message(self, *arguments):
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    pages: dict[str, Page]
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}{path}"
-
-
-@pytest.fixture
-def server(monkeypatch):
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    with Server(("127.0.0.1", 0), Handler) as running:
-        running.pages = {}
-        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
 
 
 def fetch(server: Server, output: Path, *paths: str, **options) -> None:
@@ -263,33 +190,26 @@ def test_no_server_and_no_address(server, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_silent_server_runs_into_the_timeout(tmp_path):
-    class Silent(Handler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Length", "100")
-            self.end_headers()
-            self.wfile.write(b"begin")
-            self.wfile.flush()
-            release.wait(30)
-
-    release = threading.Event()
-    with Server(("127.0.0.1", 0), Silent) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            refused(
-                *(running, tmp_path / "a.zip", "/a.zip"),
-                match="breaks off .*timed out",
-                timeout=0.3,
-                retries=1,
-                sha256=SHA256,
-            )
-        finally:
-            release.set()
-            running.shutdown()
-            thread.join()
-    assert (tmp_path / "a.zip.part").read_bytes() == b"begin"
+def test_a_silent_server_runs_into_the_timeout(server, tmp_path):
+    page = server.pages["/a.zip"] = Page(waits_after=5)
+    refused(
+        *(server, tmp_path / "a.zip", "/a.zip"),
+        match="breaks off .*timed out",
+        timeout=0.6,
+        retries=0,
+        sha256=SHA256,
+    )
+    assert (tmp_path / "a.zip.part").read_bytes() == DATA[:5]
+    page.waits_after = 5
+    refused(
+        *(server, tmp_path / "a.zip", "/a.zip"),
+        match="breaks off .*timed out",
+        timeout=0.6,
+        retries=0,
+        sha256=SHA256,
+    )
+    assert page.asked == [None, "bytes=5-"]
+    assert (tmp_path / "a.zip.part").read_bytes() == DATA[:10]
 
 
 def test_a_folder_that_cannot_be_written(server, tmp_path):

@@ -135,3 +135,29 @@ def make_dry(folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_only_a_download_imports_pooch(repository):
+    """Every other command starts without it, and without what it imports."""
+    modules = "\n".join(
+        f"import mlrpl.commands.{path.stem}"
+        for path in (repository / "workflow/mlrpl/commands").glob("[!_]*.py")
+    )
+    code = f"import sys, mlrpl.__main__\n{modules}\nprint('pooch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=repository / "workflow",
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "False\n", done.stderr
+    users = "pooch", "mlrpl.data.download"
+    found = {name: set() for name in users}
+    for path in (repository / "workflow/mlrpl").rglob("*.py"):
+        for name in users:
+            if re.search(rf"^ *(import|from) {name}\b", path.read_text(), re.MULTILINE):
+                found[name].add(path.relative_to(repository / "workflow/mlrpl"))
+    assert found == {
+        "pooch": {Path("data/download.py")},
+        "mlrpl.data.download": {Path("commands/download.py")},
+    }

@@ -14,6 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--retries", type=int, default=3, help="further tries an address (default 3)"
     )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=60.0,
+        help="seconds to wait for a connection and for each next piece of data "
+        "(default 60)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -26,4 +33,5 @@ def run(args: argparse.Namespace) -> None:
         md5=args.md5,
         size=args.size,
         retries=args.retries,
+        timeout=args.timeout,
     )
