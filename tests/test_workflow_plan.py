@@ -405,6 +405,7 @@ NO_NUMBERS = {
     "errors": "texts of errors",
     "storage": "how files reach the disk",
     "device": "where a job runs",
+    "checkpoints": "a training that goes on ends with the same bits",
     "options": "its result, the resolved options, is a parameter",
     "data.index": "reading and writing; the rules that make an index name it",
     "data.archives": "reading bytes; a file's bytes are its input",

@@ -30,8 +30,13 @@ class Group:
         """Return the gradients; at the first step also make the state."""
         if not self.used:
             self.used = [p for p in self.parameters if p.grad is not None]
-            self.state = make_state(self.used)
+            self.state = self.state or make_state(self.used)
         return [p.grad for p in self.used]
+
+    def restore(self, state: list[list]) -> None:
+        """Take the state of an earlier group of the same parameters."""
+        device = self.parameters[0].device if self.parameters else None
+        self.state = [[tensor.to(device) for tensor in part] for part in state]
 
     def clear(self) -> None:
         """Drop the gradients."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
+from mlrpl.checkpoints import Checkpoint, fingerprint
 from mlrpl.data.index import Index
 from mlrpl.device import choose_device
 from mlrpl.encoder.cache import FeatureCache
@@ -27,6 +28,8 @@ from mlrpl.text_tower import ClipText
 from mlrpl.training import Result, train
 from mlrpl.training_data import Split
 from mlrpl.visual import VISUAL, VisualInputs
+
+PACKAGE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ def train_setting(
 ) -> None:
     """Train a setting and write weights, history, scores and `run.json`.
 
-    Nothing is written before the training has ended; `run.json` comes last.
+    They are written when the training has ended; `run.json` comes last. A training that
+    is killed before leaves `checkpoint.pt`, from which the next call goes on if all is
+    as it was: options, inputs, code, versions, device.
 
     Raises:
         UserError: when files are missing, damaged or do not belong together.
@@ -88,8 +93,27 @@ def train_setting(
     )
     context = read_context(setting, clip)
     model = Recognizer(options, inputs, context, setting.seed).to(target)
+    checkpoint = Checkpoint(
+        Path(output_dir) / "checkpoint.pt",
+        fingerprint(
+            {
+                **asdict(setting),
+                "options": options.to_dict(),
+                "train": train_cache.provenance,
+                "test": test_cache.provenance,
+                "text_sha256": clip.metadata.get("text_sha256"),
+                "versions": [torch.__version__, np.__version__],
+                "computed": [device_name(target), threads],
+            },
+            [
+                *(setting.known, setting.glove),
+                *(setting.train_index, setting.test_index),
+                *sorted(PACKAGE.rglob("*.py")),
+            ],
+        ),
+    )
     loaded = time.perf_counter()
-    result = train(model, options, training, test, setting.seed)
+    result = train(model, options, training, test, setting.seed, checkpoint=checkpoint)
     trained = time.perf_counter()
 
     run = {
@@ -117,6 +141,7 @@ def train_setting(
         },
     }
     write_run(Path(output_dir), model, result, run, options, test_index)
+    checkpoint.remove()
 
 
 def check_classes(

@@ -3,7 +3,8 @@
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from mlrpl.average_precision import average_precision
+from mlrpl.checkpoints import Checkpoint
 from mlrpl.errors import UserError
 from mlrpl.losses import LOSSES
 from mlrpl.model import Recognizer
@@ -80,8 +82,12 @@ def train(
     test: Split,
     seed: int,
     progress: bool = True,
+    checkpoint: Checkpoint | None = None,
 ) -> Result:
     """Train on the known labels and score the test images.
+
+    What an epoch does depends on the seed, its number and the state before it, so that
+    a training that goes on from a checkpoint ends with the same bits.
 
     Args:
         model: the recognizer, on its device; trained in place.
@@ -90,6 +96,7 @@ def train(
         test: features with the full labels, used for nothing but scores and mAP.
         seed: orders the images of each epoch.
         progress: show a bar on stderr.
+        checkpoint: where a killed training left its state, and this one leaves its own.
 
     Raises:
         UserError: when the loss is no longer a number.
@@ -100,8 +107,21 @@ def train(
     best = last = np.empty(0)
     best_epoch, best_map = 0, -math.inf
     targets = test.labels.cpu().numpy()
+    first = 0
+    if checkpoint and (state := checkpoint.load()):
+        restore(model, optimizer, state)
+        history = [Epoch(*entry) for entry in state["history"]]
+        best, best_epoch, best_map = (
+            state["best"].numpy(),
+            state["best_epoch"],
+            state["best_map"],
+        )
+        first = history[-1].epoch + 1
+        print(f"going on after epoch {first - 1}", file=sys.stderr)
     bar = tqdm(
-        range(options.epochs + 1),
+        range(first, options.epochs + 1),
+        initial=first,
+        total=options.epochs + 1,
         desc="train",
         unit="epoch",
         mininterval=0.2 if sys.stderr.isatty() else 20,
@@ -127,7 +147,32 @@ def train(
             bar.set_postfix(loss=loss, mAP=test_map, refresh=False)
         if epoch or final:
             history.append(Epoch(epoch, lr, loss, test_map))
+        if checkpoint and epoch and not final:
+            found = {"best": best, "best_epoch": best_epoch, "best_map": best_map}
+            checkpoint.offer(partial(state_of, model, optimizer, history, found))
     return Result(history, last, best, best_epoch)
+
+
+def state_of(
+    model: Recognizer, optimizer: SGD | AdamW, history: list[Epoch], found: dict
+) -> dict:
+    """Return what a checkpoint holds after an epoch."""
+    return {
+        "weights": model.trained(),
+        "optimizer": [group.state for group in optimizer.groups],
+        "history": [list(astuple(entry)) for entry in history],
+        **found,
+        "best": torch.from_numpy(found["best"]),
+    }
+
+
+@torch.no_grad()
+def restore(model: Recognizer, optimizer: SGD | AdamW, state: dict) -> None:
+    """Put a checkpoint's weights and momenta where they were."""
+    for name, parameter in model.named_parameters():
+        parameter.copy_(state["weights"][name])
+    for group, saved in zip(optimizer.groups, state["optimizer"], strict=True):
+        group.restore(saved)
 
 
 def run_epoch(

@@ -49,6 +49,7 @@ class FeatureCache:
         grid: rows and columns of the map's locations.
         encoder: the model that made the features.
         weights_sha256: the hash of its image tower.
+        provenance: all that the shards say of how they were made, as text by name.
     """
 
     def __init__(self, paths: Sequence[str | PathLike]):
@@ -86,6 +87,7 @@ class FeatureCache:
         self.grid: tuple[int, int] = (int(rows), int(columns))
         self.encoder = str(first.common["encoder"])
         self.weights_sha256 = str(first.common["weights_sha256"])
+        self.provenance = {name: str(value) for name, value in first.common.items()}
         self._check_shapes()
 
     def __len__(self) -> int:
