@@ -50,12 +50,12 @@ class LiteralDecoupling(nn.Module):
         return self.to_text(torch.stack(pooled, dim=1)), a.transpose(1, 2)
 
 
-@pytest.fixture(params=["one chunk", "a chunk an image", "a chunk an image, kept"])
+@pytest.fixture(params=["at once", "one chunk", "a chunk an image"])
 def chunks(request, monkeypatch):
-    if request.param != "one chunk":
-        monkeypatch.setattr(bilinear, "CHUNK_CPU", 1)
-    if not request.param.endswith("kept"):
+    if request.param != "at once":
         monkeypatch.setattr(bilinear, "KEEP", 0)
+    if request.param == "a chunk an image":
+        monkeypatch.setattr(bilinear, "CHUNK_CPU", 1)
 
 
 @pytest.mark.parametrize("locations", [L, C - 1])

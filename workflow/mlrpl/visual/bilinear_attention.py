@@ -2,7 +2,7 @@
 
 The tensor t = tanh(u_l * v_c) of Eq. 3 has B x C x L x J entries, 257 million for a
 batch of COCO. It is made for one class and a few images at a time, in the forward pass
-and again in the backward pass; it is kept for the latter only where it is small.
+and again in the backward pass, and never kept; unless it is small.
 """
 
 import torch
@@ -12,8 +12,8 @@ from torch import Tensor
 # cache; on a GPU as many as it takes to fill the device.
 CHUNK_CPU = 2**18
 CHUNK_CUDA = 2**28
-# Entries of t up to which it is kept: 64 MiB of fp32.
-KEEP = 2**24
+# Entries of t up to which it is made at once and kept: 16 MiB of fp32.
+KEEP = 2**22
 
 
 def bilinear_attention(
@@ -30,7 +30,11 @@ def bilinear_attention(
         the attention [B, C, L], a softmax over the locations (Eq. 4-5), and the
         attention's mean of t over the locations [B, C, J] (Eq. 6 before P).
     """
-    return _BilinearAttention.apply(locations, classes, direction)
+    if locations.numel() * len(classes) > KEEP:
+        return _BilinearAttention.apply(locations, classes, direction)
+    t = torch.tanh(locations[:, None] * classes[:, None])
+    attention = torch.softmax(t @ direction, dim=-1)
+    return attention, (attention[:, :, None] @ t)[:, :, 0]
 
 
 def _parts(locations: Tensor) -> list[slice]:
@@ -43,27 +47,22 @@ class _BilinearAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx, locations: Tensor, classes: Tensor, direction: Tensor):
         batch, length, width = locations.shape
-        keep = batch * length * width * len(classes) <= KEEP
-        keep = keep and any(ctx.needs_input_grad)
-        kept = locations.new_empty(len(classes) if keep else 0, batch, length, width)
         attention = locations.new_empty(batch, len(classes), length)
         mean = locations.new_empty(batch, len(classes), width)
         for part in _parts(locations):
             u = locations[part]
             t = torch.empty_like(u)
             for c, v in enumerate(classes):
-                if keep:
-                    t = kept[c, part]
                 torch.mul(u, v, out=t).tanh_()
                 a = torch.softmax(t @ direction, dim=-1)
                 attention[part, c] = a
                 mean[part, c] = torch.bmm(a[:, None], t)[:, 0]
-        ctx.save_for_backward(locations, classes, direction, attention, kept)
+        ctx.save_for_backward(locations, classes, direction, attention)
         return attention, mean
 
     @staticmethod
     def backward(ctx, grad_attention: Tensor, grad_mean: Tensor):
-        locations, classes, direction, attention, kept = ctx.saved_tensors
+        locations, classes, direction, attention = ctx.saved_tensors
         width = len(direction)
         grad_locations = torch.zeros_like(locations)
         grad_classes = torch.zeros_like(classes)
@@ -72,15 +71,12 @@ class _BilinearAttention(torch.autograd.Function):
             u, grad_u = locations[part], grad_locations[part]
             t = torch.empty_like(u)
             for c, v in enumerate(classes):
-                if len(kept):
-                    t = kept[c, part]
-                else:
-                    torch.mul(u, v, out=t).tanh_()
+                torch.mul(u, v, out=t).tanh_()
                 a, g_mean = attention[part, c], grad_mean[part, c]
                 # Through the weighted mean and the softmax to the logits [b, L].
                 g = torch.bmm(t, g_mean[..., None])[..., 0] + grad_attention[part, c]
                 g_logit = a * (g - (a * g).sum(-1, keepdim=True))
-                grad_direction += g_logit.reshape(-1) @ t.reshape(-1, width)
+                grad_direction += g_logit.reshape(-1) @ t.view(-1, width)
                 # To t both ways, a (x) g_mean + g_logit (x) direction, then by tanh.
                 g_t = torch.bmm(
                     torch.stack([a, g_logit], dim=-1),
