@@ -31,15 +31,17 @@ def load(
     Raises:
         UserError: a file that is missing or no mapping, or a value without a key.
     """
-    config: dict[str, Any] = {}
-    for path in (base, *overlays):
-        config = merge(config, read(path))
+    # As in Snakemake the overlays become one before they go over the base, so that a
+    # data set that one switches off and a later one changes keeps the base's keys.
+    changes: dict[str, Any] = {}
+    for path in overlays:
+        changes = merge(changes, read(path))
     for text in values:
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise UserError(f"--config {text}: is no setting; write KEY=VALUE")
-        config = merge(config, {key: yaml.safe_load(value)})
-    return config
+        changes = merge(changes, {key: yaml.safe_load(value)})
+    return merge(read(base), changes)
 
 
 def merge(config: Any, changes: Mapping[str, Any]) -> dict[str, Any]:

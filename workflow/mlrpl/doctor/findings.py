@@ -111,7 +111,7 @@ def gigabytes(count: float) -> str:
         if count >= 0.9995 * size:
             value = count / size
             return f"{value:.1f} {unit}" if value < 99.95 else f"{value:.0f} {unit}"
-    return f"{count / 1e3:.0f} kB"
+    return f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count:.0f} B"
 
 
 def folders(disk: Disk) -> str:

@@ -139,7 +139,7 @@ def _there(
     if hashes:
         note = "hash right" if expected.hashed else "no hash in the config"
     elif other_size:
-        note = f"not the config's {expected.size} bytes: see --hashes"
+        note = "size differs: try --hashes"
     return Source(owner, str(file), "there", size, size, note=note)
 
 
@@ -149,7 +149,8 @@ def _one_fault_a_root(sources: list[Source]) -> list[Source]:
     kept = []
     for source in sources:
         folder = os.path.dirname(source.path)
-        if source.state == "missing" and source.fault and not os.path.isdir(folder):
+        rooted = source.state == "missing" and source.owner != "encoder"
+        if rooted and source.fault and not os.path.isdir(folder):
             fault = source.fault.replace(source.path, folder, 1)
             source = replace(source, fault=None if folder in seen else fault)
             seen.add(folder)
