@@ -13,13 +13,13 @@ from typing import Any
 from mlrpl import plan
 from mlrpl.doctor import sizes, sources
 
-# Of a process besides its features: Python, torch and the text tower. With CUDA more is
-# mapped. Measured on neither a large data set nor a GPU: round numbers.
-PROCESS_BYTES = 1e9
-CUDA_PROCESS_BYTES = 3e9
+# Of a process besides its features and the text tower: Python and torch, as measured on
+# a training of the demo. With CUDA more is mapped, which has not been measured.
+PROCESS_BYTES = 750_000_000
+CUDA_PROCESS_BYTES = 3_000_000_000
 # On the card besides the features: the context, the text tower's activations and a
 # batch, or an encoder's batch of 64 images.
-CARD_BYTES = 4e9
+CARD_BYTES = 4_000_000_000
 # Operations a second: a recent card in fp32 as small layers use it, and in fp16 in the
 # encoder; of a CPU a core.
 TRAIN_RATE = {"cuda": 10e12, "cpu": 10e9}
@@ -237,15 +237,19 @@ def memory_need(
     views = len(config["encoder"]["views"])
     needs: list[tuple[int, int, str]] = []
     unknown: dict[str, None] = {}
+    tower = 0
     for run in work.to_do:
         name, method = run.split("/")[:2]
         train, test = found.splits[name]["train"], found.splits[name]["test"]
         if None in (found.feature, train.images, test.images):
             unknown[name] = None
             continue
-        visual = plan.method_options(config, method)["visual"]
-        image = found.feature.read_bytes(visual)
+        options = plan.method_options(config, method)
+        image = found.feature.read_bytes(options["visual"])
         needs.append((train.images * views * image, test.images * image, run))
+        if found.text and train.classes:
+            tokens = sizes.prompt_tokens(options, found.text)
+            tower = max(tower, found.text.training_bytes(train.classes, tokens))
     if not work.to_do:
         return None
     threads = min(config["threads"]["train"], cores)
@@ -256,9 +260,9 @@ def memory_need(
     most = heapq.nlargest(at_once, needs, key=lambda need: need[0] + need[1])
     train_bytes, test_bytes, run = most[0] if most else (0, 0, "")
     if card is None:
-        host = sum(a + b for a, b, _ in most) + at_once * PROCESS_BYTES
+        host = sum(a + b for a, b, _ in most) + at_once * (PROCESS_BYTES + tower)
         return MemoryNeed(
-            at_once, run, train_bytes + test_bytes, round(host), None, 0, list(unknown)
+            at_once, run, train_bytes + test_bytes, host, None, 0, list(unknown)
         )
     # Each split goes onto the card if it takes less than half of what is free there.
     kept, peak, on_card = 0, 0, 0
@@ -272,8 +276,8 @@ def memory_need(
         at_once,
         run,
         train_bytes + test_bytes,
-        round(max(peak, kept) + CUDA_PROCESS_BYTES),
-        round(CARD_BYTES + on_card),
+        peak + CUDA_PROCESS_BYTES,
+        CARD_BYTES + on_card,
         on_card,
         list(unknown),
     )

@@ -28,6 +28,9 @@ MADE = (
 GLOVE_WIDTH = 300
 # Tokens of a prompt besides its context: start, a name of three, full stop, end.
 NAME_TOKENS = 6
+# Widths a token that a block keeps for its backward pass: input, two normalised, query,
+# key and value, attention's output, and four each before and after the activation.
+KEPT_WIDTHS = 16
 # Operations an entry of the attention's tensor: product, tanh, logit, weighted mean.
 ATTENTION_OPERATIONS = 16
 
@@ -263,9 +266,14 @@ class Text:
     context: int
 
     @property
-    def bytes(self) -> float:
+    def bytes(self) -> int:
         """Bytes of `clip.safetensors`, in fp32."""
         return 4 * (12 * self.layers * self.width**2 + self.vocabulary * self.width)
+
+    def training_bytes(self, classes: int, tokens: int) -> int:
+        """Bytes of the blocks and of what their backward pass keeps, in fp32."""
+        kept = KEPT_WIDTHS * classes * tokens * self.layers * self.width
+        return 4 * (12 * self.layers * self.width**2 + kept)
 
 
 def text_tower(config: Mapping[str, Any]) -> Text | None:
@@ -285,6 +293,11 @@ def text_tower(config: Mapping[str, Any]) -> Text | None:
 def _context(options: Mapping[str, Any]) -> int:
     text = options["context_init"]
     return options["n_ctx"] if text == "random" else text.count("_") + 1
+
+
+def prompt_tokens(options: Mapping[str, Any], text: Text) -> int:
+    """Return the tokens of the longest prompt, for class names of three tokens."""
+    return min(_context(options) + NAME_TOKENS, text.context)
 
 
 def parameters(
@@ -337,7 +350,7 @@ def training_operations(
     if train.images is None or test.images is None or train.classes is None:
         return None
     head = head_operations(options, feature, train.classes)
-    tokens = min(_context(options) + NAME_TOKENS, text.context)
+    tokens = prompt_tokens(options, text)
     block = 12 * text.width**2 + 2 * tokens * text.width
     tower = 2 * train.classes * tokens * text.layers * block
     steps = math.ceil(train.images / options["batch_size"])
