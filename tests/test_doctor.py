@@ -432,6 +432,15 @@ def test_time_is_that_of_the_runs_that_are_there():
     assert f"as the {len(others) + 2} that ran here" in in_one_line(shown(findings))
 
 
+def test_decoding_limits_the_features_on_a_card():
+    images = 82081 + 40137 + 5011 + 4952
+    time = examine(load(), machine(gpu=card(80 * GB))).time
+    assert time.images == images
+    assert time.encode == pytest.approx(images / needs.DECODE_RATE / 8)
+    on_cores = examine(load(), machine()).time.encode
+    assert on_cores > images * 2 * 36e9 / (8 * needs.ENCODE_RATE["cpu"])
+
+
 def test_runs_with_other_options_are_made_again():
     config = load(small())
     [run] = examine(config, machine()).work.runs
