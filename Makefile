@@ -1,5 +1,7 @@
 # make demo    the environment, the whole grid on the embedded demo, and its report
 # make test    the environment, and every test
+# make doctor  what is there, missing and needed, before a long run; ARGS="--hashes" reads
+#              the files, ARGS="--configfile mine.yaml" looks at another configuration
 # make clean   what the demo made; make distclean: the environment as well
 #
 # PYTHON=python3.12 chooses the Python (3.11 or later) that makes the environment, CORES
@@ -16,7 +18,7 @@ FOUND = $(firstword $(foreach python,$(CANDIDATES),$(shell \
 NO_PYTHON = no Python 3.11 or later among: $(CANDIDATES). Install one, or name it: \
 	make PYTHON=/path/to/python3
 
-.PHONY: demo test clean distclean
+.PHONY: demo test doctor clean distclean
 
 demo: $(VENV)/run.stamp
 	$(SNAKEMAKE) --cores $(CORES)
@@ -29,6 +31,9 @@ demo: $(VENV)/run.stamp
 
 test: $(VENV)/test.stamp
 	$(VENV)/bin/python -m pytest
+
+doctor: $(VENV)/run.stamp
+	@PYTHONPATH=workflow $(VENV)/bin/python -m mlrpl doctor $(ARGS)
 
 # A stamp is older than its requirements only if these have changed.
 $(VENV)/run.stamp: envs/requirements.txt

@@ -13,6 +13,7 @@ import sys
 from mlrpl.errors import UserError
 
 COMMANDS = {
+    "doctor": "say what is there, missing and needed, before a long run",
     "download": "fetch one file and check that it is whole",
     "index": "read a data set's image list and label matrix",
     "drop": "drop labels at random: the partial labels of one proportion and seed",

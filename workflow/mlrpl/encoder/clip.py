@@ -64,12 +64,7 @@ def load_clip(model: str, pretrained: str, image_size: int) -> Clip:
         UserError: unknown model or tag, a checkpoint that is missing, damaged or of
             another architecture, or an activation that the weights do not go with.
     """
-    config = model_config(model)
-    tag = {} if _is_file(model) else open_clip.get_pretrained_cfg(model, pretrained)
-    if tag:
-        _check_tag_activation(model, pretrained, config, tag)
-    elif not Path(pretrained).is_file():
-        raise UserError(_no_weights(model, pretrained))
+    config, tag = find_weights(model, pretrained)
     network = _build(model, config, image_size)
     path = _download(model, pretrained, tag) if tag else pretrained
     state = read_checkpoint(path)
@@ -94,6 +89,26 @@ def load_clip(model: str, pretrained: str, image_size: int) -> Clip:
             network.visual.state_dict(), activation if transformer else ""
         ),
     )
+
+
+def find_weights(
+    model: str, pretrained: str
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """Return the model config, and open_clip's entry of a tag or {} for a file.
+
+    Nothing is built, loaded or fetched.
+
+    Raises:
+        UserError: unknown model or tag, a checkpoint that is missing, or an activation
+            that the tag's weights do not go with.
+    """
+    config = model_config(model)
+    tag = {} if _is_file(model) else open_clip.get_pretrained_cfg(model, pretrained)
+    if tag:
+        _check_tag_activation(model, pretrained, config, tag)
+    elif not Path(pretrained).is_file():
+        raise UserError(_no_weights(model, pretrained))
+    return config, tag
 
 
 def model_config(model: str) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""`mlrpl doctor`: what is there, missing and needed, before a long run."""
+
+import argparse
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--configfile",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="over config.yaml, in this order, as for snakemake",
+    )
+    parser.add_argument(
+        "--config",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="over all files, as for snakemake",
+    )
+    parser.add_argument(
+        "--workflow-profile",
+        "--profile",
+        dest="profile",
+        metavar="FOLDER",
+        help="take the config files that a profile names: profiles/demo",
+    )
+    parser.add_argument(
+        "--cores", type=int, help="that snakemake will be given (default: all)"
+    )
+    parser.add_argument(
+        "--hashes", action="store_true", help="read the files and compare their hashes"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    from mlrpl import config_files
+    from mlrpl.config import validate
+    from mlrpl.doctor import machine, report
+    from mlrpl.doctor.findings import examine
+    from mlrpl.errors import UserError
+
+    if args.cores is not None and args.cores < 1:
+        raise UserError(f"--cores: {args.cores} is not allowed; give at least 1")
+    files, values = args.configfile, args.config
+    if args.profile:
+        named, settings = config_files.profile(args.profile)
+        # On the command line a key replaces that of the profile.
+        files, values = files or named, values or settings
+    config = validate(config_files.load(files, values))
+    if args.hashes:
+        print("reading the files for their hashes ...", file=sys.stderr)
+    findings = examine(config, machine.look(), args.cores, args.hashes)
+    print(report.screen(findings, [config_files.BASE, *files, *values]))
+    if findings.faults:
+        sys.exit(1)

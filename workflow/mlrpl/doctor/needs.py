@@ -1,0 +1,379 @@
+"""What the configured experiments take: trainings, disk, memory and time.
+
+Plain numbers in and out: what exists is looked up, nothing is imported or loaded.
+"""
+
+import heapq
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlrpl import plan
+from mlrpl.doctor import sizes, sources
+
+# Of a process besides its features and the text tower: Python and torch, as measured on
+# a training of the demo. With CUDA more is mapped, which has not been measured.
+PROCESS_BYTES = 750_000_000
+CUDA_PROCESS_BYTES = 3_000_000_000
+# On the card besides the features: the context, the text tower's activations and a
+# batch, or an encoder's batch of 64 images.
+CARD_BYTES = 4_000_000_000
+# Operations a second: a recent card in fp32 as small layers use it, and in fp16 in the
+# encoder; of a CPU a core.
+TRAIN_RATE = {"cuda": 10e12, "cpu": 10e9}
+ENCODE_RATE = {"cuda": 50e12, "cpu": 30e9}
+# Photographs of 640x480 a second and core, decoded and resized to 448 (measured: 90).
+DECODE_RATE = 80
+
+
+@dataclass(frozen=True)
+class Work:
+    """The runs of the configured experiments.
+
+    Attributes:
+        runs: every run's folder below `runs`, each once.
+        by_experiment: how many of them each table and figure names.
+        seconds: of each run that is there with the same options, what it took; None
+            where it ran on another kind of device.
+        changed: runs that are there with other options, and will be made again.
+    """
+
+    runs: Sequence[str]
+    by_experiment: Mapping[str, int]
+    seconds: Mapping[str, float | None]
+    changed: Sequence[str]
+
+    @property
+    def to_do(self) -> list[str]:
+        """The runs that are still to be made."""
+        return [run for run in self.runs if run not in self.seconds]
+
+    @property
+    def datasets(self) -> list[str]:
+        """The data sets that any of the runs is on."""
+        return list(dict.fromkeys(run.split("/")[0] for run in self.runs))
+
+
+def find_work(config: Mapping[str, Any], cuda: bool) -> Work:
+    """Count the runs that the experiments name, and those that are there already."""
+    names = {
+        name: plan.runs(config, **plan.experiment(config, name))
+        for name in config["experiments"]
+    }
+    runs = list(dict.fromkeys(run for some in names.values() for run in some))
+    seconds: dict[str, float | None] = {}
+    changed = []
+    for run in runs:
+        path = Path(config["results"]) / "runs" / run / "run.json"
+        try:
+            record = json.loads(path.read_text())
+            same = record["options"] == plan.method_options(config, run.split("/")[1])
+            took = float(record["seconds"]["load"] + record["seconds"]["train"])
+            on_card = record["device"] != "cpu"
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if not same:
+            changed.append(run)
+        else:
+            seconds[run] = took if on_card == cuda else None
+    return Work(runs, {n: len(some) for n, some in names.items()}, seconds, changed)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What needs are counted from.
+
+    Attributes:
+        splits: by data set and split.
+        feature: of one view, None if unknown.
+        text: the text tower, None if unknown.
+        encode: operations of the image tower on one view, None if unknown.
+    """
+
+    splits: Mapping[str, Mapping[str, sizes.Split]]
+    feature: sizes.Feature | None
+    text: sizes.Text | None
+    encode: float | None
+
+
+def find_sizes(config: Mapping[str, Any], datasets: Sequence[str]) -> Sizes:
+    """Look up how many images there are and how large their features."""
+    splits = {
+        name: {s: sizes.count_split(config, name, s) for s in ("train", "test")}
+        for name in datasets
+    }
+    return Sizes(
+        splits,
+        sizes.feature_shape(config),
+        sizes.text_tower(config),
+        sizes.encode_operations(config),
+    )
+
+
+@dataclass(frozen=True)
+class DiskNeed:
+    """Bytes still to be written below one folder.
+
+    Attributes:
+        what: `downloads`, `weights`, `features`, `labels` or `runs`.
+        folder: where.
+        bytes: as far as they are known.
+        unknown: what could not be counted.
+    """
+
+    what: str
+    folder: str
+    bytes: int
+    unknown: Sequence[str] = ()
+
+
+def disk_needs(
+    config: Mapping[str, Any],
+    work: Work,
+    found: Sizes,
+    files: Sequence[sources.Source],
+) -> list[DiskNeed]:
+    """Count what the experiments will write; what is there already is left out."""
+    results = config["results"]
+    downloads = [f for f in files if f.owner != "encoder"]
+    weights = [f for f in files if f.owner == "encoder"]
+    needs = [
+        DiskNeed(what, folder, sum(f.to_fetch or 0 for f in some), unknown)
+        for what, folder, some in (
+            ("downloads", config["data_dir"], downloads),
+            ("weights", str(sources.weights_folder()), weights),
+        )
+        if (unknown := [f.path for f in some if f.to_fetch is None])
+        or any(f.to_fetch for f in some)
+    ]
+    features, labels, runs = 0, 0, 0
+    no_features, no_runs = [], []
+    views = len(config["encoder"]["views"])
+    for name in work.datasets:
+        for split, counted in found.splits[name].items():
+            if missing := missing_share(config, name, split):
+                if counted.images is None or found.feature is None:
+                    no_features.append(f"{name} {split}")
+                else:
+                    whole = counted.images * views * found.feature.bytes
+                    features += round(missing * whole)
+        train, test = found.splits[name]["train"], found.splits[name]["test"]
+        masks = {
+            run.split("/", 2)[2] for run in work.runs if run.startswith(f"{name}/")
+        }
+        known = Path(results) / "data" / name / "known"
+        masks = {mask for mask in masks if not (known / f"{mask}.npy").is_file()}
+        labels += len(masks) * (train.images or 0) * (train.classes or 0)
+        if found.text and not (Path(results) / f"clip/{name}.safetensors").is_file():
+            labels += found.text.bytes
+        for run in work.to_do:
+            if not run.startswith(f"{name}/"):
+                continue
+            if None in (found.feature, found.text, test.images, test.classes):
+                no_runs.append(name)
+                break
+            options = plan.method_options(config, run.split("/")[1])
+            count = sizes.parameters(options, found.feature, found.text, test.classes)
+            runs += 4 * count + 2 * 4 * test.images * test.classes
+    needs += [
+        DiskNeed("features", results, features, no_features),
+        DiskNeed("labels", results, labels),
+        DiskNeed("runs", results, runs, no_runs),
+    ]
+    return [need for need in needs if need.bytes or need.unknown]
+
+
+def missing_share(config: Mapping[str, Any], dataset: str, split: str) -> float:
+    """Return the share of a split's feature files that is not there yet."""
+    shards = config["datasets"][dataset]["splits"][split]["shards"]
+    folder = Path(config["results"]) / "features" / dataset / split
+    there = sum((folder / f"{shard}.h5").is_file() for shard in range(shards))
+    return 1 - there / shards
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that the trainings take which run at the same time.
+
+    Attributes:
+        at_once: how many those are.
+        largest: the run that takes the most.
+        features: bytes of its features, training and test.
+        host: bytes of host memory, of all at once.
+        card: bytes of GPU memory; None without a GPU.
+        on_card: bytes of its features that go there, as `training_data.Split` decides.
+        unknown: data sets of unknown size, which are not counted.
+    """
+
+    at_once: int
+    largest: str
+    features: int
+    host: int
+    card: int | None
+    on_card: int = 0
+    unknown: Sequence[str] = field(default=())
+
+
+def memory_need(
+    config: Mapping[str, Any],
+    work: Work,
+    found: Sizes,
+    cores: int,
+    card: int | None,
+) -> MemoryNeed | None:
+    """Count the memory of the largest trainings that may run at the same time.
+
+    Args:
+        config: the checked configuration.
+        work: its runs.
+        found: sizes.
+        cores: cores that Snakemake is given.
+        card: free bytes of the card; None to train on the CPU, as many at once as
+            there are cores for.
+
+    Returns:
+        None when nothing is left to train.
+    """
+    views = len(config["encoder"]["views"])
+    needs: list[tuple[int, int, str]] = []
+    unknown: dict[str, None] = {}
+    tower = 0
+    for run in work.to_do:
+        name, method = run.split("/")[:2]
+        train, test = found.splits[name]["train"], found.splits[name]["test"]
+        if None in (found.feature, train.images, test.images):
+            unknown[name] = None
+            continue
+        options = plan.method_options(config, method)
+        image = found.feature.read_bytes(options["visual"])
+        needs.append((train.images * views * image, test.images * image, run))
+        if found.text and train.classes:
+            tokens = sizes.prompt_tokens(options, found.text)
+            tower = max(tower, found.text.training_bytes(train.classes, tokens))
+    if not work.to_do:
+        return None
+    threads = min(config["threads"]["train"], cores)
+    # Unless `device` is cpu, a training asks for the GPU, even where there is none.
+    at_once = 1
+    if config["device"] == "cpu":
+        at_once = max(1, min(cores // threads, len(work.to_do)))
+    most = heapq.nlargest(at_once, needs, key=lambda need: need[0] + need[1])
+    train_bytes, test_bytes, run = most[0] if most else (0, 0, "")
+    if card is None:
+        host = sum(a + b for a, b, _ in most) + at_once * (PROCESS_BYTES + tower)
+        return MemoryNeed(
+            at_once, run, train_bytes + test_bytes, host, None, 0, list(unknown)
+        )
+    # Each split goes onto the card if it takes less than half of what is free there.
+    kept, peak, on_card = 0, 0, 0
+    for size in (train_bytes, test_bytes):
+        peak = max(peak, kept + size)
+        if size < (card - on_card) / 2:
+            on_card += size
+        else:
+            kept += size
+    return MemoryNeed(
+        at_once,
+        run,
+        train_bytes + test_bytes,
+        peak + CUDA_PROCESS_BYTES,
+        CARD_BYTES + on_card,
+        on_card,
+        list(unknown),
+    )
+
+
+@dataclass(frozen=True)
+class TimeNeed:
+    """A rough time, in seconds.
+
+    Attributes:
+        images: images that are still to be encoded, None if unknown.
+        encode: seconds of all of them, None if unknown.
+        train: seconds of all trainings that are left, None if unknown.
+        measured: runs in the results whose seconds this rests on; 0 if it rests on the
+            stated rates alone.
+    """
+
+    images: int | None
+    encode: float | None
+    train: float | None
+    measured: int
+
+
+def time_need(
+    config: Mapping[str, Any],
+    work: Work,
+    found: Sizes,
+    cores: int,
+    cuda: bool,
+    at_once: int,
+) -> TimeNeed:
+    """Estimate the time of the features and of the trainings.
+
+    A run takes what runs of its data set and method took here; without such ones, its
+    operations at the rate of the runs that are here; without any, at the stated rate.
+    """
+    kind = "cuda" if cuda else "cpu"
+    images: float | None = 0
+    for name in work.datasets:
+        for split, counted in found.splits[name].items():
+            share = missing_share(config, name, split)
+            if share and counted.images is None:
+                images = None
+            elif share and images is not None:
+                images += share * counted.images * len(config["encoder"]["views"])
+    encode = None
+    if images is not None and found.encode is not None:
+        several = cores if config["device"] == "cpu" else config["threads"]["features"]
+        threads = min(cores, several)
+        rate = ENCODE_RATE[kind] * (1 if cuda else threads)
+        # The threads that decode feed the card; without one they share the cores.
+        decoding, encoding = (
+            images / DECODE_RATE / threads,
+            images * found.encode / rate,
+        )
+        encode = max(decoding, encoding) if cuda else decoding + encoding
+    done: dict[str, list[float]] = {}
+    operations_done = seconds_done = 0.0
+    for run, seconds in work.seconds.items():
+        if seconds is None:
+            continue
+        done.setdefault(run.split("/prop=")[0], []).append(seconds)
+        operations_done += _operations(config, found, run) or 0
+        seconds_done += seconds
+    threads = min(config["threads"]["train"], cores)
+    rate = TRAIN_RATE[kind] * (1 if cuda else threads)
+    if operations_done:
+        rate = operations_done / seconds_done
+    train: float | None = 0.0
+    for run in work.to_do:
+        same = done.get(run.split("/prop=")[0])
+        operations = _operations(config, found, run)
+        if train is None or (same is None and operations is None):
+            train = None
+        elif same is not None:
+            train += sum(same) / len(same)
+        else:
+            train += operations / rate
+    return TimeNeed(
+        None if images is None else round(images),
+        encode if images else images,
+        None if train is None else train / at_once,
+        sum(map(len, done.values())),
+    )
+
+
+def _operations(config: Mapping[str, Any], found: Sizes, run: str) -> float | None:
+    name, method = run.split("/")[:2]
+    if found.feature is None or found.text is None:
+        return None
+    return sizes.training_operations(
+        plan.method_options(config, method),
+        found.feature,
+        found.text,
+        found.splits[name]["train"],
+        found.splits[name]["test"],
+    )
