@@ -88,6 +88,13 @@ def test_coco_labels_equal_the_published_lists(split, oracles, tmp_path):
     np.testing.assert_array_equal(index.labels, np.where(labels, 1, -1))
     if split == "train":
         assert index.labels.shape == (82081, 80)
+        # Counts that another group published, in alphabetical order of the classes.
+        published = np.load(oracles / "mlgcn_coco_cooccurrence_alphabetical.npz")
+        present = (index.labels == 1)[:, np.argsort(index.classes)].astype(int)
+        together = present.T @ present
+        np.testing.assert_array_equal(np.diag(together), published["nums"])
+        off_diagonal = together - np.diag(np.diag(together))
+        np.testing.assert_array_equal(off_diagonal, published["adj"])
         return
     index = read("all")
     assert index.labels.shape == (40504, 80)

@@ -220,7 +220,8 @@ def test_killed_at_random_moments_the_results_are_the_same_bytes(undisturbed, tr
                 kill_group(process)
                 killed += 1
                 # The lock of a Snakemake that was killed is the user's to lift.
-                assert snakemake(folder, "--unlock", "--configfile", "own.yaml")
+                unlocked = snakemake(folder, "--unlock", "--configfile", "own.yaml")
+                assert unlocked.returncode == 0, unlocked.stdout
                 continue
             assert process.returncode == 0
             break  # it came to its end before the kill: begin again elsewhere

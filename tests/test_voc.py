@@ -60,6 +60,12 @@ def test_voc_labels_equal_the_published_lists(imageset, oracles, tmp_path):
         index = voc.read_index(tar, imageset, **NAMED)
         full = np.load(oracles / "voc2007_known_label_masks.npz")["full"]
         np.testing.assert_array_equal(index.labels, full)
+        published = np.load(oracles / "mlgcn_voc_cooccurrence.npz")
+        present = (index.labels == 1).astype(int)
+        together = present.T @ present
+        np.testing.assert_array_equal(np.diag(together), published["nums"])
+        off_diagonal = together - np.diag(np.diag(together))
+        np.testing.assert_array_equal(off_diagonal, published["adj"])
 
 
 def test_voc_order_and_subset_are_the_image_sets(oracles, tmp_path):
