@@ -307,7 +307,7 @@ def test_the_floor_is_the_longer_of_computing_and_moving():
 
 def test_scaling_leaves_what_does_not_depend_on_the_batch():
     times = {"visual module": 8.0, "text tower": 4.0, "loss": 2.0, "optimiser": 1.0}
-    assert step.scaled_time(step.Measured(15, times, 1, 77, {}), 8) == 85
+    assert step.scaled_time(step.Measured(times, 1, 77, {}), 8) == 85
 
 
 def test_peak_memory_sees_what_a_call_takes():

@@ -6,10 +6,9 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -124,15 +123,31 @@ def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
         UserError: when the system ended the process, most likely for its memory.
     """
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        try:
-            return pool.submit(function, *arguments).result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                f"bench: the system ended the process of {function.__name__}"
-                f"{arguments[:2]}, most likely for its memory; give a smaller "
-                "--literal-batch, or leave out the part step"
-            ) from error
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        result = receiver.recv()
+    except EOFError as error:
+        raise UserError(
+            f"bench: the system ended the process of {function.__name__}"
+            f"{arguments[:2]}, most likely for its memory; give a smaller "
+            "--literal-batch, or leave out the part step"
+        ) from error
+    finally:
+        process.terminate()  # at an interruption it would go on for minutes
+        process.join()
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _answer(sender: Connection, function: Callable[..., Any], arguments: tuple) -> None:
+    try:
+        sender.send(function(*arguments))
+    except Exception as error:
+        sender.send(error)
 
 
 @dataclass(frozen=True)

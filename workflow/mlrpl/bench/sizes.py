@@ -110,7 +110,7 @@ def paper(device: str) -> Sizes:
         matrix=8192 if cuda else 2048,
         copied=2**28 if cuda else 2**26,
         repeats=10 if cuda else 3,
-        budget=10,
+        budget=10 if cuda else 5,
     )
 
 

@@ -1,11 +1,13 @@
 """One training step of `sarl`: time, peak memory, its parts, its floor.
 
 Every variant is measured in a fresh process, so that none uses another's memory. The
-whole step is the training loop's own (`training.run_epoch` on one batch). Its parts are
-the same computation cut at the visual and the text features, each with its forward and
-backward pass.
+first step, of which the memory is measured, is the training loop's own
+(`training.run_epoch` on one batch). The next ones, of which the times are measured, are
+the same computation cut at the visual and the text features, so that each part is
+measured with its forward and backward pass.
 """
 
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -42,18 +44,21 @@ class Measured:
     """One variant's step.
 
     Attributes:
-        total: seconds of the whole step.
         parts: seconds of each of `PARTS`.
         memory: bytes at the peak of the first step, above model and batch.
         tokens: length of the prompts.
         work: counted work of each part.
     """
 
-    total: float
     parts: dict[str, float]
     memory: int
     tokens: int
     work: dict[str, counts.Work]
+
+    @property
+    def total(self) -> float:
+        """Seconds of the whole step."""
+        return sum(self.parts.values())
 
 
 class _Given(nn.Module):
@@ -123,20 +128,19 @@ def measure_variant(
         run_epoch(model, loss_function, optimizer, options.lr, [batch])
 
     memory = peak_memory(step, target)
-    limits = (sizes.repeats, sizes.budget)
-    total = seconds(step, target, *limits, warm_up=False)
     watch = Stopwatch(target)
     seconds(
         lambda: cut_step(model, loss_function, optimizer, batch, watch),
         target,
-        *limits,
-        warm_up=False,
+        sizes.repeats,
+        sizes.budget,
+        warm_up=False,  # the step before was it
     )
     embedded = model.prompts()[0]
     work = count_work(
         sizes, texts, images, embedded.shape[1], variant, parameters(model)
     )
-    return Measured(total, watch.medians(), memory, embedded.shape[1], work)
+    return Measured(watch.medians(), memory, embedded.shape[1], work)
 
 
 def parameters(model: Recognizer) -> int:
@@ -197,17 +201,18 @@ def measure(
     runs = [("product", sizes.batch), ("literal", sizes.literal_batch)]
     if sizes.literal_batch != sizes.batch:
         runs.insert(1, ("product", sizes.literal_batch))
-    found = {
-        run: in_fresh_process(
+    found = {}
+    for variant, images in runs:
+        print(f"step: {variant}, B {images} ...", file=sys.stderr, flush=True)
+        found[variant, images] = in_fresh_process(
             measure_variant,
-            *run,
+            variant,
+            images,
             str(texts[DATASET]),
             sizes,
             device.type,
             threads,
         )
-        for run in runs
-    }
     ours = found["product", sizes.batch]
     equal = found["product", sizes.literal_batch]
     theirs = found["literal", sizes.literal_batch]
@@ -222,10 +227,10 @@ def measure(
 
 
 def _step_rows(name: str, step: Measured) -> list[Row]:
-    rows = [Row(name, step.total, "s", f"the whole step, {step.tokens} tokens")]
+    rows = [Row(name, step.total, "s", f"the sum of its parts, {step.tokens} tokens")]
     for part, value in step.parts.items():
-        share = 100 * value / sum(step.parts.values())
-        rows.append(Row(f"{name}: {part}", value, "s", f"{share:.0f} % of the parts"))
+        share = 100 * value / step.total
+        rows.append(Row(f"{name}: {part}", value, "s", f"{share:.0f} % of the step"))
     note = "peak of the first step above model and batch"
     return [*rows, Row(f"{name}: memory", max(step.memory, 1) / 1e9, "GB", note)]
 
