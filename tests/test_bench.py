@@ -305,6 +305,10 @@ def test_the_floor_is_the_longer_of_computing_and_moving():
     assert counts.Work(flops=20, tanh=4, bytes=50).floor(rates) == 10
 
 
+def test_the_better_of_two_measured_rates_counts():
+    assert Rates(1, 2, 3).best(Rates(3, 1, 4)) == Rates(3, 2, 4)
+
+
 def test_scaling_leaves_what_does_not_depend_on_the_batch():
     times = {"visual module": 8.0, "text tower": 4.0, "loss": 2.0, "optimiser": 1.0}
     assert step.scaled_time(step.Measured(times, 1, 77, {}), 8) == 85

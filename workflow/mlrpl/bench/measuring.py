@@ -152,30 +152,37 @@ def _answer(sender: Connection, function: Callable[..., Any], arguments: tuple) 
 
 @dataclass(frozen=True)
 class Rates:
-    """What a device does in a second, in fp32, each measured by itself.
+    """What a device can do in a second, in fp32: the best of several tries each.
 
     Attributes:
         flops: floating-point operations of a product of two large square matrices.
         bytes: bytes read and written by a copy of a large array.
-        tanh: values of tanh, in place, the better of a large array and (on a CPU) of
-            pieces that stay in a core's cache.
+        tanh: values of tanh, the better of a large array and (on a CPU) of pieces that
+            stay in a core's cache.
     """
 
     flops: float
     bytes: float
     tanh: float
 
+    def best(self, other: "Rates") -> "Rates":
+        """Return the better of two measurements of each rate."""
+        return Rates(
+            max(self.flops, other.flops),
+            max(self.bytes, other.bytes),
+            max(self.tanh, other.tanh),
+        )
+
 
 def measure_rates(sizes: Sizes, device: torch.device) -> Rates:
-    """Measure the device."""
-    options = (device, sizes.repeats, sizes.budget)
+    """Measure the device, briefly; other programs only ever make it look slower."""
     factor = torch.randn(sizes.matrix, sizes.matrix, device=device)
     result = torch.empty_like(factor)
-    product = seconds(lambda: torch.mm(factor, factor, out=result), *options)
+    product = _least(lambda: torch.mm(factor, factor, out=result), device)
     source = torch.randn(sizes.copied, device=device)
     target = torch.empty_like(source)
-    copy = seconds(lambda: target.copy_(source), *options)
-    tanh = sizes.copied / seconds(lambda: torch.tanh(source, out=target), *options)
+    copy = _least(lambda: target.copy_(source), device)
+    tanh = sizes.copied / _least(lambda: torch.tanh(source, out=target), device)
     if device.type == "cpu":
         pieces = target.split(IN_CACHE)
 
@@ -183,5 +190,13 @@ def measure_rates(sizes: Sizes, device: torch.device) -> Rates:
             for _ in pieces:
                 pieces[0].tanh_()
 
-        tanh = max(tanh, sizes.copied / seconds(small, *options))
+        tanh = max(tanh, sizes.copied / _least(small, device))
     return Rates(2 * sizes.matrix**3 / product, 8 * sizes.copied / copy, tanh)
+
+
+def _least(function: Callable[[], Any], device: torch.device) -> float:
+    """Return the shortest time of a call, in seconds."""
+    function()
+    return min(
+        seconds(function, device, repeats=1, budget=0, warm_up=False) for _ in range(8)
+    )
