@@ -26,6 +26,7 @@ COMMANDS = {
     "collect": "one tidy CSV of the metrics of many settings",
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
     "figure": "a figure as PDF and PNG beside the published numbers",
+    "bench": "how fast this machine is: encoder, cache, training step, evaluation",
     "demo": "make the embedded demo's data sets, word vectors and small CLIP",
 }
 

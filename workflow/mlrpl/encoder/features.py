@@ -86,7 +86,7 @@ def extract(
     names = index.images[start:stop]
     device = torch.device(device)
     visual = clip.model.visual.to(device, memory_format=torch.channels_last)
-    run = partial(_run, make_tower(visual), preparation, device)
+    run = partial(encode_batch, make_tower(visual), preparation, device)
     with (
         open_archive(images) as archive,
         atomic_path(output) as temporary,
@@ -107,7 +107,7 @@ def extract(
             collate_fn=_collate,
             pin_memory=device.type == "cuda",
         )
-        encode = run if device.type == "cuda" else partial(_singly, run, pool)
+        encode = run if device.type == "cuda" else partial(encode_singly, run, pool)
         arrays, grid = _create(file, run, preparation, len(names))
         _describe(file, clip, index, preparation)
         file.attrs["grid"] = grid
@@ -136,7 +136,7 @@ def _collate(batch: list[np.ndarray | str]) -> Tensor | str:
     return torch.from_numpy(np.stack(batch))
 
 
-def _run(
+def encode_batch(
     tower: Tower, preparation: Preparation, device: torch.device, pixels: Tensor
 ) -> Encoded:
     """Encode uint8 [B, S, S, 3] as one batch."""
@@ -146,7 +146,7 @@ def _run(
         return tower.encode(preparation.normalize(pixels))
 
 
-def _singly(
+def encode_singly(
     run: Callable[[Tensor], Encoded], pool: ThreadPoolExecutor, pixels: Tensor
 ) -> Encoded:
     """Encode each image by itself, one a thread."""

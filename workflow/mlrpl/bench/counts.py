@@ -1,0 +1,139 @@
+"""Counted work of one training step: multiplications, tanh, bytes that must move.
+
+In the formulas: B images, L locations, K channels of the map, C classes, G numbers of a
+class vector, J the joint width, D the width of the text features, E = B L C J entries
+of Eq. 3's tensor; T tokens, W width and N layers of the text tower. A product of
+[m, k] and [k, n] takes 2 m k n operations; a linear layer takes that once forward and
+once backward for each of its two gradients, the input's and the weight's. All is fp32.
+"""
+
+from dataclasses import dataclass
+
+from mlrpl.bench.measuring import Rates
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one forward and backward pass of a part takes.
+
+    Attributes:
+        flops: operations of its matrix products, two a multiplication.
+        tanh: values of tanh or of a sigmoid, the costly functions of single values.
+        bytes: the least that is read and written: each weight, and each tensor that the
+            backward pass needs, once in each direction.
+    """
+
+    flops: float
+    tanh: float
+    bytes: float
+
+    def floor(self, rates: Rates) -> float:
+        """Return the seconds below which the part cannot get at these rates.
+
+        Products and tanh use the same units, one after the other; a perfect program
+        would move its bytes meanwhile.
+        """
+        computing = self.flops / rates.flops + self.tanh / rates.tanh
+        return max(computing, self.bytes / rates.bytes)
+
+
+def decoupling(
+    *,
+    images: int,
+    locations: int,
+    channels: int,
+    classes: int,
+    glove: int,
+    joint: int,
+    text: int,
+    pooled: str = "fused",
+    kept: bool = False,
+) -> Work:
+    """Count the product's semantic decoupling (`visual/semantic_decoupling.py`).
+
+    Matrix products, the frozen inputs having no gradient:
+
+    - U: 2 x 2 B L K J; V: 2 x 2 C G J; v = P w: 3 x 2 J^2.
+    - attention: forward 2 E for the logits and 2 E for the weighted mean; backward 2 E
+      for the gradient of the weights, 2 E for that of v, 4 E for that of the tensor.
+    - fused: to_text P: 3 x 2 D J^2, and of P's bias: 3 x 2 D J; the mean through it:
+      3 x 2 B C J D. Raw, and no
+      fewer classes than locations: to_text of the map: 2 x 2 B L K D; the weighted
+      mean: 3 x 2 B C L D. Raw and fewer classes: the weighted mean: 2 x 2 B C L K;
+      to_text: 3 x 2 B C K D.
+
+    tanh: E forward and, where the tensor is not kept, E again backward.
+    """
+    b, l, k, c, j, d = images, locations, channels, classes, joint, text  # noqa: E741
+    entries = b * l * c * j
+    flops = 4 * b * l * k * j + 4 * c * glove * j + 6 * j * j + 12 * entries
+    if pooled == "fused":
+        flops += 6 * d * j * j + 6 * d * j + 6 * b * c * j * d
+    elif c < l:
+        flops += 4 * b * c * l * k + 6 * b * c * k * d
+    else:
+        flops += 4 * b * l * k * d + 6 * b * c * l * d
+    weights = k * j + glove * j + j * j + (j if pooled == "fused" else k) * d
+    kept_tensors = b * l * (k + j) + b * c * (l + j + d)
+    values = 3 * weights + 2 * kept_tensors + (2 * entries if kept else 0)
+    return Work(flops, entries * (1 if kept else 2), 4 * values)
+
+
+def literal_decoupling(
+    *,
+    images: int,
+    locations: int,
+    channels: int,
+    classes: int,
+    glove: int,
+    joint: int,
+    text: int,
+) -> Work:
+    """Count Eq. 3-6 as printed, with the fused feature pooled.
+
+    U: 2 x 2 B L K J; V: 2 x 2 C G J; P: 3 x 2 E J; F_att: 3 x 2 E; to_text:
+    3 x 2 B C J D; the weighted sum, forward and backward, 6 E. tanh: E. Bytes: the
+    product, tanh and P's output are written and read, forward and backward.
+    """
+    b, l, k, c, j, d = images, locations, channels, classes, joint, text  # noqa: E741
+    entries = b * l * c * j
+    flops = 4 * b * l * k * j + 4 * c * glove * j + 6 * entries * j
+    flops += 12 * entries + 6 * b * c * j * d
+    weights = k * j + glove * j + j * j + j * d
+    kept_tensors = b * l * (k + j) + b * c * (l + j + d)
+    values = 3 * weights + 2 * kept_tensors + 3 * 4 * entries
+    return Work(flops, entries, 4 * values)
+
+
+def text_tower(
+    *, prompts: int, tokens: int, width: int, layers: int, text: int
+) -> Work:
+    """Count the frozen text tower, forward and the gradient of its input.
+
+    A layer has 12 W^2 weights: 2 x 2 C T 12 W^2 operations; its attention takes two
+    products of 2 C T^2 W forward and, as the scores are made again, five backward (the
+    causal half that could be left out is counted). Projection: 2 x 2 C W D. QuickGELU
+    has 4 C T W sigmoids a layer. Of each token 14 W values a layer are kept.
+    """
+    rows = prompts * tokens
+    linear = 4 * rows * 12 * width**2
+    attention = 7 * 2 * rows * tokens * width
+    flops = layers * (linear + attention) + 4 * prompts * width * text
+    values = layers * (2 * 12 * width**2 + 2 * 14 * rows * width)
+    return Work(flops, layers * 4 * rows * width, 4 * values)
+
+
+def loss(*, images: int, classes: int, text: int) -> Work:
+    """Count cosines, scores and the loss, which multiply no matrices.
+
+    Three sigmoid-like functions a score; both features are normalised, multiplied and
+    summed, forward and backward.
+    """
+    scores = images * classes
+    features = scores * text + classes * text
+    return Work(0, 3 * scores, 4 * 4 * features)
+
+
+def optimizer(*, parameters: int) -> Work:
+    """Count SGD with momentum: gradient read, weight and momentum read and written."""
+    return Work(0, 0, 4 * 5 * parameters)

@@ -1,0 +1,158 @@
+"""Seconds an epoch, and the hours of the paper's whole grid."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlrpl import plan
+from mlrpl.average_precision import average_precision
+from mlrpl.bench.inputs import (
+    load_config,
+    make_labels,
+    make_model,
+    make_options,
+    write_cache,
+)
+from mlrpl.bench.measuring import seconds
+from mlrpl.bench.report import Row
+from mlrpl.bench.sizes import Sizes
+from mlrpl.encoder.cache import FeatureCache
+from mlrpl.losses import LOSSES
+from mlrpl.model import Recognizer
+from mlrpl.options import Options
+from mlrpl.scores import Scores
+from mlrpl.text_tower import ClipText
+from mlrpl.training import make_optimizer, run_epoch, score
+from mlrpl.training_data import Split
+
+
+def trainings(config: dict[str, Any]) -> Counter[tuple[str, str]]:
+    """Count the trainings of the configured experiments by data set and method."""
+    runs = {
+        run
+        for name in config["experiments"]
+        for run in plan.runs(config, **plan.experiment(config, name))
+    }
+    return Counter((run.split("/")[0], run.split("/")[1]) for run in runs)
+
+
+def measure(
+    sizes: Sizes, device: torch.device, folder: Path, texts: dict[str, Path]
+) -> list[Row]:
+    """Measure some batches of every kind of training, and multiply.
+
+    Trainings that differ in what does not cost time, such as the loss's parameters, are
+    measured once.
+
+    Args:
+        sizes: of the trainings.
+        device: where they run.
+        folder: for the cache.
+        texts: the text side of CLIP of each data set.
+    """
+    config = load_config()
+    counted = trainings(config)
+    batches: dict[tuple[str, ...], tuple[float, float]] = {}
+    rows: list[Row] = []
+    total = 0.0
+    for (dataset, method), count in sorted(counted.items()):
+        if dataset not in sizes.datasets:
+            continue
+        options = make_options(sizes, config, method)
+        kind = (dataset, options.visual, options.prompts)
+        if kind not in batches:
+            clip = ClipText(texts[dataset])
+            batches[kind] = _epoch(sizes, dataset, options, clip, device, folder)
+            training, testing = batches[kind]
+            data = sizes.datasets[dataset]
+            what = f"{data.train:,} images, {-(-data.train // sizes.batch):,} steps"
+            name = f"epoch of {dataset}: {options.visual}, {options.prompts}"
+            rows.append(Row(f"{name}: training", training, "s", what))
+            rows.append(Row(f"{name}: test", testing, "s", f"{data.test:,} images"))
+        training, testing = batches[kind]
+        epochs, every = config["options"]["epochs"], options.eval_every
+        total += count * (epochs * training + -(-epochs // every) * testing)
+    epochs = config["options"]["epochs"]
+    runs = sum(n for (dataset, _), n in counted.items() if dataset in sizes.datasets)
+    note = f"{runs} trainings of {epochs} epochs one after the other; no ablations"
+    return [
+        *rows,
+        Row("all tables and figures", total / 3600, "hours", note),
+        Row("one training of them, on average", total / max(runs, 1) / 60, "minutes"),
+    ]
+
+
+def _epoch(
+    sizes: Sizes,
+    dataset: str,
+    options: Options,
+    clip: ClipText,
+    device: torch.device,
+    folder: Path,
+) -> tuple[float, float]:
+    """Return the seconds of an epoch's training and of its test, from some batches."""
+    data = sizes.datasets[dataset]
+    model = make_model(sizes, options, clip).to(device)
+    training, test = (
+        _split(count, sizes, clip, model, device, folder)
+        for count in (sizes.epoch_batches * sizes.batch, sizes.scored)
+    )
+    few = _split(2, sizes, clip, model, device, folder)
+    loss_function = LOSSES[options.loss].from_options(options)
+    optimizer = make_optimizer(options, model)
+
+    def train(split: Split) -> None:
+        shuffled = split.shuffled(options.batch_size, 0, 1)
+        run_epoch(model, loss_function, optimizer, options.lr, shuffled)
+
+    limits = (device, sizes.repeats, sizes.budget)
+    train(few)  # the warm-up
+    steps = -(-data.train // sizes.batch)
+    step = seconds(lambda: train(training), *limits, warm_up=False)
+    # A test makes the text features once, and then scores the images.
+    with torch.no_grad():
+        text = seconds(model.text_features, *limits)
+        given = _TextGiven(model, model.text_features())
+    scored = seconds(lambda: score(given, test), *limits)
+    images = scored / sizes.scored * data.test
+    scores = np.random.default_rng(0).standard_normal(
+        (data.test, len(data.names)), np.float32
+    )
+    labels = make_labels(*scores.shape)
+    cpu = (torch.device("cpu"), 1, 0.0)
+    ap = seconds(lambda: average_precision(scores, labels), *cpu, warm_up=False)
+    return step / sizes.epoch_batches * steps, text + images + ap
+
+
+class _TextGiven:
+    """A recognizer whose text features are made: scoring it costs the images alone."""
+
+    def __init__(self, model: Recognizer, text: Tensor):
+        self._model, self._text = model, text
+
+    def text_features(self) -> Tensor:
+        return self._text
+
+    def __call__(self, features: Tensor, text: Tensor) -> Scores:
+        return self._model(features, text)
+
+
+def _split(
+    count: int,
+    sizes: Sizes,
+    clip: ClipText,
+    model: Recognizer,
+    device: torch.device,
+    folder: Path,
+) -> Split:
+    """Return a split of so many random images, as training holds it."""
+    path = folder / f"epoch_{count}.h5"
+    if not path.exists():
+        channels, width = (int(clip.metadata[k]) for k in ("map_channels", "embed_dim"))
+        write_cache(path, count, sizes.locations, channels, width)
+    labels = make_labels(count, len(clip.classes))
+    return Split(FeatureCache([path]), labels, model.reads, device)

@@ -1,0 +1,202 @@
+"""Time, memory and the machine's own rates."""
+
+import gc
+import multiprocessing
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mlrpl.bench.sizes import Sizes
+from mlrpl.errors import UserError
+
+# Elements (fp32) of a piece that stays in a core's cache, 1 MiB.
+IN_CACHE = 2**18
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds(
+    function: Callable[[], Any],
+    device: torch.device,
+    repeats: int,
+    budget: float,
+    warm_up: bool = True,
+) -> float:
+    """Return the median time of a call, in seconds.
+
+    Args:
+        function: what is measured.
+        device: where it computes.
+        repeats: how often at most, once at least.
+        budget: seconds after which no further repeat begins.
+        warm_up: call once before, without measuring.
+    """
+    if warm_up:
+        function()
+    times: list[float] = []
+    while not times or (len(times) < repeats and sum(times) < budget):
+        synchronize(device)
+        start = time.perf_counter()
+        function()
+        synchronize(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+class Stopwatch:
+    """Times of named sections; the device is waited for at both ends of each."""
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        self._times: dict[str, list[float]] = defaultdict(list)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Add the time of the block to the section's last pass."""
+        synchronize(self._device)
+        start = time.perf_counter()
+        yield
+        synchronize(self._device)
+        self._times[name][-1] += time.perf_counter() - start
+
+    def begin(self, *names: str) -> None:
+        """Begin a pass through these sections."""
+        for name in names:
+            self._times[name].append(0.0)
+
+    def medians(self) -> dict[str, float]:
+        """Return the median of each section's passes, in seconds."""
+        return {name: statistics.median(times) for name, times in self._times.items()}
+
+
+def peak_memory(function: Callable[[], Any], device: torch.device) -> int:
+    """Return the bytes that a call takes at its peak above what was there before.
+
+    On a GPU what torch's allocator gave out. On a CPU the resident set of this process,
+    which is only right in a fresh one: memory that was freed before is used again
+    without a trace.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        function()
+        synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    status = Path("/proc/self/status")
+    if not status.exists():  # macOS: the peak of the process's life, in bytes there
+        import resource
+
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        function()
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is resident
+    before = _resident("VmRSS")
+    function()
+    return _resident("VmHWM") - before
+
+
+def _resident(key: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return 1024 * int(line.split()[1])
+    raise AssertionError(f"/proc/self/status has no {key}")
+
+
+def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function of a module returns in a process of its own.
+
+    Raises:
+        UserError: when the system ended the process, most likely for its memory.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(sender, function, arguments))
+    process.start()
+    sender.close()
+    try:
+        result = receiver.recv()
+    except EOFError as error:
+        raise UserError(
+            f"bench: the system ended the process of {function.__name__}"
+            f"{arguments[:2]}, most likely for its memory; give a smaller "
+            "--literal-batch, or leave out the part step"
+        ) from error
+    finally:
+        process.terminate()  # at an interruption it would go on for minutes
+        process.join()
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def _answer(sender: Connection, function: Callable[..., Any], arguments: tuple) -> None:
+    try:
+        sender.send(function(*arguments))
+    except Exception as error:
+        sender.send(error)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a device can do in a second, in fp32: the best of several tries each.
+
+    Attributes:
+        flops: floating-point operations of a product of two large square matrices.
+        bytes: bytes read and written by a copy of a large array.
+        tanh: values of tanh, the better of a large array and (on a CPU) of pieces that
+            stay in a core's cache.
+    """
+
+    flops: float
+    bytes: float
+    tanh: float
+
+    def best(self, other: "Rates") -> "Rates":
+        """Return the better of two measurements of each rate."""
+        return Rates(
+            max(self.flops, other.flops),
+            max(self.bytes, other.bytes),
+            max(self.tanh, other.tanh),
+        )
+
+
+def measure_rates(sizes: Sizes, device: torch.device) -> Rates:
+    """Measure the device, briefly; other programs only ever make it look slower."""
+    factor = torch.randn(sizes.matrix, sizes.matrix, device=device)
+    result = torch.empty_like(factor)
+    product = _least(lambda: torch.mm(factor, factor, out=result), device)
+    source = torch.randn(sizes.copied, device=device)
+    target = torch.empty_like(source)
+    copy = _least(lambda: target.copy_(source), device)
+    tanh = sizes.copied / _least(lambda: torch.tanh(source, out=target), device)
+    if device.type == "cpu":
+        pieces = target.split(IN_CACHE)
+
+        def small() -> None:
+            for _ in pieces:
+                pieces[0].tanh_()
+
+        tanh = max(tanh, sizes.copied / _least(small, device))
+    return Rates(2 * sizes.matrix**3 / product, 8 * sizes.copied / copy, tanh)
+
+
+def _least(function: Callable[[], Any], device: torch.device) -> float:
+    """Return the shortest time of a call, in seconds."""
+    function()
+    return min(
+        seconds(function, device, repeats=1, budget=0, warm_up=False) for _ in range(8)
+    )

@@ -1,0 +1,346 @@
+"""One training step of `sarl`: time, peak memory, its parts, its floor.
+
+Every variant is measured in a fresh process, so that none uses another's memory. The
+first step, of which the memory is measured, is the training loop's own
+(`training.run_epoch` on one batch). The next ones, of which the times are measured, are
+the same computation cut at the visual and the text features, so that each part is
+measured with its forward and backward pass.
+"""
+
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from mlrpl.bench import counts
+from mlrpl.bench.inputs import load_config, make_labels, make_model, make_options
+from mlrpl.bench.literal import literal
+from mlrpl.bench.measuring import (
+    Rates,
+    Stopwatch,
+    in_fresh_process,
+    measure_rates,
+    peak_memory,
+    seconds,
+)
+from mlrpl.bench.report import Row
+from mlrpl.bench.sizes import Sizes
+from mlrpl.device import choose_device
+from mlrpl.losses import LOSSES
+from mlrpl.model import Recognizer
+from mlrpl.text_tower import ClipText
+from mlrpl.training import make_optimizer, run_epoch
+from mlrpl.training_data import Batch
+from mlrpl.visual import bilinear_attention
+
+PARTS = ("visual module", "text tower", "loss", "optimiser")
+METHOD, DATASET = "sarl", "coco2014"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One variant's step.
+
+    Attributes:
+        parts: seconds of each of `PARTS`.
+        memory: bytes at the peak of the first step, above model and batch.
+        tokens: length of the prompts.
+        work: counted work of each part.
+    """
+
+    parts: dict[str, float]
+    memory: int
+    tokens: int
+    work: dict[str, counts.Work]
+
+    @property
+    def total(self) -> float:
+        """Seconds of the whole step."""
+        return sum(self.parts.values())
+
+
+class _Given(nn.Module):
+    """A visual module whose class features are already there."""
+
+    def __init__(self, features: Tensor):
+        super().__init__()
+        self.features = features
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.features
+
+
+def cut_step(model: Recognizer, loss_function, optimizer, batch: Batch, watch) -> None:
+    """Take a step in parts; the gradients and the new weights are the whole step's."""
+    watch.begin(*PARTS)
+    with watch("visual module"):
+        visual = model.visual(batch.features)
+    with watch("text tower"):
+        text = model.text_features()
+    ends = [part.detach().requires_grad_() for part in (visual, text)]
+    module, model.visual = model.visual, _Given(ends[0])
+    with watch("loss"):
+        loss_function(model(batch.features, ends[1]), batch.labels).backward()
+    model.visual = module
+    with watch("visual module"):
+        visual.backward(ends[0].grad)
+    with watch("text tower"):
+        text.backward(ends[1].grad)
+    with watch("optimiser"):
+        optimizer.step(0.002)
+
+
+def measure_variant(
+    variant: str, images: int, clip: str, sizes: Sizes, device: str, threads: int
+) -> Measured:
+    """Measure the step of a variant, "product" or "literal", on so many images.
+
+    Args:
+        variant: which implementation.
+        images: B.
+        clip: the text side of CLIP, safetensors.
+        sizes: of everything else.
+        device: "cpu" or "cuda".
+        threads: of torch.
+    """
+    torch.set_num_threads(threads)
+    target = choose_device(device, deterministic=True)
+    options = make_options(sizes, load_config(), METHOD)
+    texts = ClipText(clip)
+    model = make_model(sizes, options, texts)
+    if variant == "literal":
+        model = literal(model, texts)
+    model.to(target)
+    channels = int(texts.metadata["map_channels"])
+    features = torch.randn(images, sizes.locations, channels).abs().to(target)
+    labels = torch.from_numpy(make_labels(images, len(texts.classes))).to(target)
+    batch = Batch(features, labels)
+    loss_function = LOSSES[options.loss].from_options(options)
+    optimizer = make_optimizer(options, model)
+
+    # torch loads its kernels and starts its threads here, not in the measured step.
+    square = torch.randn(64, 64, device=target)
+    (square @ square).softmax(dim=-1)
+
+    def step() -> None:
+        run_epoch(model, loss_function, optimizer, options.lr, [batch])
+
+    memory = peak_memory(step, target)
+    watch = Stopwatch(target)
+    seconds(
+        lambda: cut_step(model, loss_function, optimizer, batch, watch),
+        target,
+        sizes.repeats,
+        sizes.budget,
+        warm_up=False,  # the step before was it
+    )
+    embedded = model.prompts()[0]
+    work = count_work(
+        sizes, texts, images, embedded.shape[1], variant, parameters(model)
+    )
+    return Measured(watch.medians(), memory, embedded.shape[1], work)
+
+
+def parameters(model: Recognizer) -> int:
+    """Return the number of trained parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def count_work(
+    sizes: Sizes,
+    clip: ClipText,
+    images: int,
+    tokens: int,
+    variant: str,
+    trained: int,
+) -> dict[str, counts.Work]:
+    """Count the work of each part of a step.
+
+    Args:
+        sizes: of everything that is not given.
+        clip: the text side.
+        images: B.
+        tokens: T.
+        variant: "product" or "literal".
+        trained: number of trained parameters.
+    """
+    classes, text = len(clip.classes), int(clip.metadata["embed_dim"])
+    shape = {
+        "images": images,
+        "locations": sizes.locations,
+        "channels": int(clip.metadata["map_channels"]),
+        "classes": classes,
+        "glove": sizes.glove,
+        "joint": sizes.joint_dim,
+        "text": text,
+    }
+    entries = images * sizes.locations * classes * sizes.joint_dim
+    if variant == "literal":
+        visual = counts.literal_decoupling(**shape)
+    else:
+        visual = counts.decoupling(**shape, kept=entries <= bilinear_attention.KEEP)
+    tower = counts.text_tower(
+        prompts=classes,
+        tokens=tokens,
+        width=clip.tensor("text_projection").shape[0],
+        layers=int(clip.metadata["layers"]),
+        text=text,
+    )
+    loss = counts.loss(images=images, classes=classes, text=text)
+    optimizer = counts.optimizer(parameters=trained)
+    return dict(zip(PARTS, (visual, tower, loss, optimizer), strict=True))
+
+
+def measure(
+    sizes: Sizes, device: torch.device, threads: int, texts: dict[str, Path]
+) -> list[Row]:
+    """Measure the step as it is and literally, and what the machine could do."""
+    rates = measure_rates(sizes, device)
+    runs = [("product", sizes.batch), ("literal", sizes.literal_batch)]
+    if sizes.literal_batch != sizes.batch:
+        runs.insert(1, ("product", sizes.literal_batch))
+    found = {}
+    for variant, images in runs:
+        print(f"step: {variant}, B {images} ...", file=sys.stderr, flush=True)
+        found[variant, images] = in_fresh_process(
+            measure_variant,
+            variant,
+            images,
+            str(texts[DATASET]),
+            sizes,
+            device.type,
+            threads,
+        )
+        # Before, between and after the steps: a rate is what the machine can do.
+        rates = rates.best(measure_rates(sizes, device))
+    ours = found["product", sizes.batch]
+    equal = found["product", sizes.literal_batch]
+    theirs = found["literal", sizes.literal_batch]
+    rows = _step_rows(f"step, B {sizes.batch}", ours)
+    if equal is not ours:
+        rows += _step_rows(f"step, B {sizes.literal_batch}", equal)
+    rows += _step_rows(f"literal step, B {sizes.literal_batch}", theirs)
+    rows += _ratio_rows(sizes, ours, equal, theirs)
+    rows += _floor_rows(f"step, B {sizes.batch}", ours, rates)
+    rows += _floor_rows(f"literal step, B {sizes.literal_batch}", theirs, rates)
+    return rows + rate_rows(rates)
+
+
+def _step_rows(name: str, step: Measured) -> list[Row]:
+    rows = [Row(name, step.total, "s", f"the sum of its parts, {step.tokens} tokens")]
+    for part, value in step.parts.items():
+        share = 100 * value / step.total
+        rows.append(Row(f"{name}: {part}", value, "s", f"{share:.0f} % of the step"))
+    note = "peak of the first step above model and batch"
+    return [*rows, Row(f"{name}: memory", max(step.memory, 1) / 1e9, "GB", note)]
+
+
+def _ratio_rows(
+    sizes: Sizes, ours: Measured, equal: Measured, theirs: Measured
+) -> list[Row]:
+    same = f"both at B {sizes.literal_batch}, in one run"
+    rows = [
+        Row("literal / ours: time", theirs.total / equal.total, "x", same),
+        *(
+            Row(
+                f"literal / ours: {part}",
+                theirs.parts[part] / equal.parts[part],
+                "x",
+                same,
+            )
+            for part in PARTS[:2]
+        ),
+        Row(
+            "literal / ours: memory",
+            max(theirs.memory, 1) / max(equal.memory, 1),
+            "x",
+            same,
+        ),
+    ]
+    if equal is ours:
+        return rows
+    scale = sizes.batch / sizes.literal_batch
+    scaled = scaled_time(theirs, scale)
+    note = (
+        f"not measured: visual module and loss of B {sizes.literal_batch} times "
+        f"{scale:g}; text tower and optimiser do not depend on B"
+    )
+    full = f"literal step scaled to B {sizes.batch}"
+    return [
+        *rows,
+        Row(full, scaled, "s", note),
+        Row(f"{full} / ours measured", scaled / ours.total, "x", note),
+    ]
+
+
+def scaled_time(step: Measured, scale: float) -> float:
+    """Return the seconds of a step on `scale` times as many images."""
+    grows = ("visual module", "loss")
+    return sum(t * (scale if part in grows else 1) for part, t in step.parts.items())
+
+
+def _floor_rows(name: str, step: Measured, rates: Rates) -> list[Row]:
+    floors = {part: work.floor(rates) for part, work in step.work.items()}
+    total = {
+        key: sum(asdict(work)[key] for work in step.work.values())
+        for key in ("flops", "tanh", "bytes")
+    }
+    visual = step.work["visual module"]
+    return [
+        *(
+            Row(f"{name}: floor of {part}", value, "s", "counted work at those rates")
+            for part, value in floors.items()
+        ),
+        Row(f"{name}: floor", sum(floors.values()), "s", "sum of the parts"),
+        Row(
+            f"{name}: measured / floor",
+            step.total / sum(floors.values()),
+            "x",
+            "1 would be perfect",
+        ),
+        Row(
+            f"{name}: visual module / floor",
+            step.parts["visual module"] / floors["visual module"],
+            "x",
+        ),
+        Row(
+            f"{name}: text tower / floor",
+            step.parts["text tower"] / floors["text tower"],
+            "x",
+        ),
+        Row(f"{name}: products", total["flops"] / 1e9, "GFLOP", "counted"),
+        Row(f"{name}: tanh and sigmoid", total["tanh"] / 1e9, "G values", "counted"),
+        Row(f"{name}: bytes", total["bytes"] / 1e9, "GB", "counted, the least"),
+        Row(
+            f"{name}: visual module's tanh alone",
+            visual.tanh / rates.tanh,
+            "s",
+            "at the measured rate",
+        ),
+    ]
+
+
+def rate_rows(rates: Rates) -> list[Row]:
+    """Return the device's rates."""
+    return [
+        Row(
+            "rate: products",
+            rates.flops / 1e9,
+            "GFLOP/s",
+            "a large fp32 product, the best try",
+        ),
+        Row(
+            "rate: bytes",
+            rates.bytes / 1e9,
+            "GB/s",
+            "a large copy, read and written, the best try",
+        ),
+        Row(
+            "rate: tanh",
+            rates.tanh / 1e9,
+            "G values/s",
+            "a large array or pieces in a core's cache, the best try",
+        ),
+    ]

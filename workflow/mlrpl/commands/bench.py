@@ -1,0 +1,61 @@
+"""`mlrpl bench`: how fast this machine is, as a table."""
+
+import argparse
+
+from mlrpl.errors import UserError
+
+TITLES = {
+    "encoder": "Encoder: JPEG to cached map",
+    "cache": "Cache: reading",
+    "step": "One training step of `sarl`",
+    "epoch": "Epochs, and the paper's whole grid",
+    "evaluation": "Evaluation",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    parser.add_argument(
+        "--threads", type=int, help="by default all cores; one if --quick"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes: shows that it runs"
+    )
+    parser.add_argument(
+        "--parts", default=",".join(TITLES), help="some of them, with commas between"
+    )
+    parser.add_argument(
+        "--literal-batch",
+        type=int,
+        help="images of the literal step; by default 64, on a CPU 8, and scaled",
+    )
+    parser.add_argument(
+        "--output", default="results/bench", help="folder; its disk is measured"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    parts = args.parts.split(",")
+    for part in parts:
+        if part not in TITLES:
+            raise UserError(
+                f"--parts: {part!r} is no part; choose from {', '.join(TITLES)}"
+            )
+    for name in ("threads", "literal_batch"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserError(
+                f"--{name.replace('_', '-')}: {value} is not allowed; give at least 1"
+            )
+
+    from mlrpl.bench.run import run_parts
+
+    run_parts(
+        [part for part in TITLES if part in parts],
+        TITLES,
+        args.device,
+        args.threads,
+        args.quick,
+        args.literal_batch,
+        args.output,
+    )
