@@ -25,7 +25,9 @@ from mlrpl.errors import UserError
 
 GB = 10**9
 VERSIONS = dict.fromkeys(machines.ranges(), "999")
-VERSIONS.update(python="3.12.1", open_clip_torch="3.3.0", snakemake="9.27.1")
+VERSIONS.update(
+    python="3.12.1", open_clip_torch="3.3.0", snakemake="9.27.1", pooch="1.9.0"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -614,6 +616,8 @@ def test_values_go_over_files():
     assert (config["data_dir"], config["seeds"]) == ("/big/disk", [3])
     with pytest.raises(UserError, match="--config nothing: is no setting"):
         config_files.load(values=["nothing"])
+    with pytest.raises(UserError, match=r"--config a=\[: is no YAML"):
+        config_files.load(values=["a=["])
 
 
 def test_a_config_mistake_is_the_workflows_line(capsys):

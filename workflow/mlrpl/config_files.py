@@ -40,7 +40,11 @@ def load(
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise UserError(f"--config {text}: is no setting; write KEY=VALUE")
-        changes = merge(changes, {key: yaml.safe_load(value)})
+        try:
+            changes = merge(changes, {key: yaml.safe_load(value)})
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise UserError(f"--config {text}: is no YAML ({reason})") from error
     return merge(read(base), changes)
 
 
