@@ -102,6 +102,7 @@ def tree(repository, photos, server, tmp_path_factory):
         return {
             "url": [f"http://127.0.0.1:{server.server_port}{path}"],
             "sha256": hashlib.sha256(data).hexdigest(),
+            "md5": hashlib.md5(data).hexdigest(),  # over that of the real archive
             "size": len(data),
         }
 
@@ -110,9 +111,7 @@ def tree(repository, photos, server, tmp_path_factory):
         "threads": {"features": 1, "train": 1},
         "datasets": {
             name: {
-                "files": {
-                    file: {"md5": None, **source(f"/{name}/{file}")} for file in files
-                },
+                "files": {file: source(f"/{name}/{file}") for file in files},
                 "allow_empty_classes": True,
                 "splits": {"train": {"shards": 2}, "test": {"shards": 1}},
             }
