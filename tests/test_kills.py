@@ -24,6 +24,7 @@ import yaml
 
 from mlrpl.data.index import Index
 from mlrpl.data.voc import VOC_CLASSES
+from mlrpl.encoder.cache import FeatureCache
 from workflow_tree import copy_tree, snakemake
 
 pytestmark = pytest.mark.workflow
@@ -177,12 +178,8 @@ def test_from_addresses_to_a_trained_setting(undisturbed, server):
     assert 100 < shapes["coco2014", "train"][0] <= 120
     for (name, split), (images, classes) in shapes.items():
         folder = undisturbed / f"results/features/{name}/{split}"
-        total = 0
-        for path in folder.glob("*.h5"):
-            with h5py.File(path) as file:
-                total += file["maps"].shape[-3]
-                assert file["maps"].shape[-2:] == (49, 512)
-        assert total == images
+        maps = FeatureCache(sorted(folder.glob("*.h5"))).read_maps()
+        assert maps.shape == (images, 49, 512)
         if split == "test":
             scores = undisturbed / f"results/runs/{name}/{RUN}/scores.h5"
             with h5py.File(scores) as file:
