@@ -44,3 +44,14 @@ def server(monkeypatch) -> Iterator[Server]:
         monkeypatch.delenv(name.upper(), raising=False)
     with serve() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Run torch on one thread: small models are faster so, and beside other tests."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -414,13 +414,20 @@ def runs(repository, server, tmp_path):
         run.process.wait()
 
 
-def test_two_runs_at_once_fetch_once(runs, server, tmp_path):
-    page = server.pages["/a"] = Page(waits_after=100_000)
-    part, output = tmp_path / "data/a.part", tmp_path / "data/a"
+def one_waits(runs, output: Path) -> tuple[Run, Run]:
+    """Start a run, and when it has begun a second one, which comes to wait."""
+    part = output.with_name(f"{output.name}.part")
     first = runs()
     first.until(lambda: size(part) > 0)
     second = runs()
     second.until(lambda: WAITS in second.log.read_text())
+    return first, second
+
+
+def test_two_runs_at_once_fetch_once(runs, server, tmp_path):
+    page = server.pages["/a"] = Page(waits_after=100_000)
+    output = tmp_path / "data/a"
+    first, second = one_waits(runs, output)
     page.event.set()
     assert first.process.wait(30) == 0
     assert second.process.wait(30) == 0
@@ -432,11 +439,8 @@ def test_two_runs_at_once_fetch_once(runs, server, tmp_path):
 
 def test_a_killed_run_frees_the_one_that_waits(runs, server, tmp_path):
     page = server.pages["/a"] = Page(waits_after=100_000)
-    part, output = tmp_path / "data/a.part", tmp_path / "data/a"
-    first = runs()
-    first.until(lambda: size(part) > 0)
-    second = runs()
-    second.until(lambda: WAITS in second.log.read_text())
+    output = tmp_path / "data/a"
+    first, second = one_waits(runs, output)
     first.process.send_signal(signal.SIGKILL)
     assert first.process.wait(30) == -signal.SIGKILL
     have = int(page.asked[1][6:-1]) if second.process.wait(30) == 0 else None

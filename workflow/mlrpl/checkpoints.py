@@ -18,6 +18,17 @@ from mlrpl.storage import atomic_path
 # the last one took, which bounds their share of the time to 2 %.
 INTERVAL, SHARE = 20.0, 50.0
 
+# What torch.load and a look into its result raise for a file that is none of ours.
+DAMAGED = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    KeyError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
+
 
 def fingerprint(values: Mapping[str, Any], files: Iterable[str | os.PathLike]) -> str:
     """Return a hash of values and of files' contents.
@@ -54,9 +65,7 @@ class Checkpoint:
                 return content["state"]
         except FileNotFoundError:
             return None
-        except (OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError):
-            pass
-        except pickle.UnpicklingError:
+        except DAMAGED:
             pass
         print(
             f"{self.path}: of another training, or damaged; beginning anew",

@@ -14,6 +14,7 @@ GROUND_COLOURS = {
     "snow": ((205, 212, 225), (242, 245, 250)),
     "wood": ((115, 75, 45), (165, 120, 75)),
 }
+OUTLINE = np.array((38, 34, 32), dtype=np.float32)
 
 
 def _noise(
@@ -39,9 +40,6 @@ def _ground(rng: np.random.Generator, kind: str, width: int, height: int) -> np.
         level = np.where(mortar, 1.3, level)
     dark, light = (np.array(c, dtype=np.float32) for c in GROUND_COLOURS[kind])
     return dark + (level[..., None] * 1.4 - 0.2) * (light - dark)
-
-
-OUTLINE = np.array((38, 34, 32), dtype=np.float32)
 
 
 def _pattern(

@@ -58,17 +58,6 @@ PUBLISHED = {
         {"": 4952}, 20
     ),
 }
-# Bytes of files whose size the config does not give, as public logs have them.
-PUBLISHED_BYTES = {
-    "6836888e2e01dca84577a849d339fa4f73e1e4f135d312430c4856b5609b4892": 451020800,
-    "c06db255e65095393609f19a4cfca20bf3a71e20cc53e892aafa490347e3849f": 2176768927,
-}
-
-
-def published_bytes(known: Mapping[str, Any]) -> int | None:
-    """Return the bytes of a published file that the config has a hash of, if known."""
-    hashes = (known.get("sha256"), known.get("md5"))
-    return next((PUBLISHED_BYTES[h] for h in hashes if h in PUBLISHED_BYTES), None)
 
 
 @dataclass(frozen=True)

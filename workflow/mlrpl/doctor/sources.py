@@ -8,7 +8,7 @@ from typing import Any
 
 from mlrpl import plan
 from mlrpl.data.download import Expected
-from mlrpl.doctor.sizes import MADE, MADE_FOLDER, published_bytes
+from mlrpl.doctor.sizes import MADE, MADE_FOLDER
 from mlrpl.errors import UserError
 
 # Bytes that open_clip fetches, by a part of the address: OpenAI's file has fp16, the
@@ -96,19 +96,16 @@ def _look(
     if file.is_file():
         return _there(owner, file, expected, downloaded, hashes)
     size = expected.size
-    if size is None:
-        size = published_bytes(known)
-    estimated = size != expected.size
     if downloaded:
         part = Path(f"{path}.part")
         if not part.is_file():
-            return Source(owner, path, "download", size, 0, estimated)
+            return Source(owner, path, "download", size)
         at_hand = part.stat().st_size
         if expected.hashed:
             note = "the download goes on"
         else:  # only a hash tells whether the parts belong together
             at_hand, note = 0, "no hash: the download starts again"
-        return Source(owner, path, "unfinished", size, at_hand, estimated, note)
+        return Source(owner, path, "unfinished", size, at_hand, note=note)
     made = file.name in MADE and os.path.normpath(file.parent) == MADE_FOLDER
     if made:
         return Source(owner, path, "made")
@@ -116,7 +113,7 @@ def _look(
     if known.get("url"):
         remedy = f"put it there, or set {where} to null to download it"
     fault = f"{path}: is not there, although {where} says so; {remedy}"
-    return Source(owner, path, "missing", size, 0, estimated, fault=fault)
+    return Source(owner, path, "missing", size, fault=fault)
 
 
 def _there(
