@@ -33,6 +33,11 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 
 
+# Small trainings share one process's imports, where jobs run on this machine.
+onstart:
+    forkserver.start()
+
+
 # An ablation is a file with a rule of the same name, and a target: drop one in.
 for name in ABLATIONS:
 

@@ -272,11 +272,11 @@ def test_the_products_of_the_text_tower_are_counted(sizes, clip, padded):
     assert measured in (work.flops, work.flops - one, work.flops - 7 * one)
 
 
-def test_tanh_is_counted_twice_unless_it_is_kept():
+def test_sigmoids_are_counted_twice_unless_kept():
     entries = 3 * 4 * 6 * 16
-    assert counts.decoupling(**SHAPE).tanh == 2 * entries
-    assert counts.decoupling(**SHAPE, kept=True).tanh == entries
-    assert counts.literal_decoupling(**SHAPE).tanh == entries
+    assert counts.decoupling(**SHAPE).sigmoid == 2 * entries
+    assert counts.decoupling(**SHAPE, kept=True).sigmoid == entries
+    assert counts.literal_decoupling(**SHAPE).sigmoid == entries
 
 
 def test_at_the_papers_sizes_the_literal_module_has_many_times_the_products():
@@ -296,9 +296,9 @@ def test_at_the_papers_sizes_the_literal_module_has_many_times_the_products():
 
 
 def test_the_floor_is_the_longer_of_computing_and_moving():
-    rates = Rates(flops=10, bytes=5, tanh=2)
-    assert counts.Work(flops=20, tanh=4, bytes=5).floor(rates) == 4
-    assert counts.Work(flops=20, tanh=4, bytes=50).floor(rates) == 10
+    rates = Rates(flops=10, bytes=5, sigmoid=2)
+    assert counts.Work(flops=20, sigmoid=4, bytes=5).floor(rates) == 4
+    assert counts.Work(flops=20, sigmoid=4, bytes=50).floor(rates) == 10
 
 
 def test_the_better_of_two_measured_rates_counts():

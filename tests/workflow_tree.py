@@ -19,6 +19,8 @@ import hashlib, sys
 from pathlib import Path
 
 words = sys.argv[1:]
+if words[0] == "forkserver":
+    sys.exit()
 flags = {}
 for word in words:
     if word.startswith("--"):

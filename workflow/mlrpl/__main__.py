@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 
+from mlrpl import forkclient
 from mlrpl.errors import UserError
 
 COMMANDS = {
@@ -28,15 +29,26 @@ COMMANDS = {
     "figure": "a figure as PDF and PNG beside the published numbers",
     "bench": "how fast this machine is: encoder, cache, training step, evaluation",
     "demo": "make the embedded demo's data sets, word vectors and small CLIP",
+    "forkserver": "carry out small commands in forks of one process, for the workflow",
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return the exit status (1 for a user's mistake)."""
+    """Run one command; return the exit status (1 for a user's mistake).
+
+    The command of this process, `argv` being None, is left to a fork server if one
+    runs.
+    """
     if argv is None:
         argv = sys.argv[1:]
         # An exception cleans up half-written files; the signal's default would not.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        try:
+            status = forkclient.ask(argv)
+        except KeyboardInterrupt:
+            return 130
+        if status is not None:
+            return status
     parser = argparse.ArgumentParser(
         prog="mlrpl",
         description=__doc__,

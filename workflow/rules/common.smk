@@ -22,7 +22,7 @@ os.environ.update(
 )
 sys.path.insert(0, str(WORKFLOW))
 
-from mlrpl import plan
+from mlrpl import forkserver, plan
 from mlrpl.config import validate
 from mlrpl.errors import UserError
 

@@ -1,4 +1,4 @@
-"""Counted work of one training step: multiplications, tanh, bytes that must move.
+"""Counted work of one training step: multiplications, sigmoids, bytes to move.
 
 In the formulas: B images, L locations, K channels of the map, C classes, G numbers of a
 class vector, J the joint width, D the width of the text features, E = B L C J entries
@@ -18,22 +18,23 @@ class Work:
 
     Attributes:
         flops: operations of its matrix products, two a multiplication.
-        tanh: values of tanh or of a sigmoid, the costly functions of single values.
+        sigmoid: values of a sigmoid or of tanh, one being the other scaled: the costly
+            functions of single values.
         bytes: the least that is read and written: each weight, and each tensor that the
             backward pass needs, once in each direction.
     """
 
     flops: float
-    tanh: float
+    sigmoid: float
     bytes: float
 
     def floor(self, rates: Rates) -> float:
         """Return the seconds below which the part cannot get at these rates.
 
-        Products and tanh use the same units, one after the other; a perfect program
+        Products and sigmoids use the same units, one after the other; a perfect program
         would move its bytes meanwhile.
         """
-        computing = self.flops / rates.flops + self.tanh / rates.tanh
+        computing = self.flops / rates.flops + self.sigmoid / rates.sigmoid
         return max(computing, self.bytes / rates.bytes)
 
 
@@ -62,7 +63,7 @@ def decoupling(
       mean: 3 x 2 B C L D. Raw and fewer classes: the weighted mean: 2 x 2 B C L K;
       to_text: 3 x 2 B C K D.
 
-    tanh: E forward and, where the tensor is not kept, E again backward.
+    sigmoid: E forward and, where the tensor is not kept, E again backward.
     """
     b, l, k, c, j, d = images, locations, channels, classes, joint, text  # noqa: E741
     entries = b * l * c * j
@@ -92,7 +93,7 @@ def literal_decoupling(
     """Count Eq. 3-6 as printed, with the fused feature pooled.
 
     U: 2 x 2 B L K J; V: 2 x 2 C G J; P: 3 x 2 E J; F_att: 3 x 2 E; to_text:
-    3 x 2 B C J D; the weighted sum, forward and backward, 6 E. tanh: E. Bytes: the
+    3 x 2 B C J D; the weighted sum, forward and backward, 6 E. sigmoid: E. Bytes: the
     product, tanh and P's output are written and read, forward and backward.
     """
     b, l, k, c, j, d = images, locations, channels, classes, joint, text  # noqa: E741

@@ -157,20 +157,20 @@ class Rates:
     Attributes:
         flops: floating-point operations of a product of two large square matrices.
         bytes: bytes read and written by a copy of a large array.
-        tanh: values of tanh, the better of a large array and (on a CPU) of pieces that
+        sigmoid: values of a sigmoid, the better of a large array and (on a CPU) of pieces that
             stay in a core's cache.
     """
 
     flops: float
     bytes: float
-    tanh: float
+    sigmoid: float
 
     def best(self, other: "Rates") -> "Rates":
         """Return the better of two measurements of each rate."""
         return Rates(
             max(self.flops, other.flops),
             max(self.bytes, other.bytes),
-            max(self.tanh, other.tanh),
+            max(self.sigmoid, other.sigmoid),
         )
 
 
@@ -182,16 +182,16 @@ def measure_rates(sizes: Sizes, device: torch.device) -> Rates:
     source = torch.randn(sizes.copied, device=device)
     target = torch.empty_like(source)
     copy = _least(lambda: target.copy_(source), device)
-    tanh = sizes.copied / _least(lambda: torch.tanh(source, out=target), device)
+    sigmoid = sizes.copied / _least(lambda: torch.sigmoid(source, out=target), device)
     if device.type == "cpu":
         pieces = target.split(IN_CACHE)
 
         def small() -> None:
             for _ in pieces:
-                pieces[0].tanh_()
+                pieces[0].sigmoid_()
 
-        tanh = max(tanh, sizes.copied / _least(small, device))
-    return Rates(2 * sizes.matrix**3 / product, 8 * sizes.copied / copy, tanh)
+        sigmoid = max(sigmoid, sizes.copied / _least(small, device))
+    return Rates(2 * sizes.matrix**3 / product, 8 * sizes.copied / copy, sigmoid)
 
 
 def _least(function: Callable[[], Any], device: torch.device) -> float:

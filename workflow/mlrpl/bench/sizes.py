@@ -53,7 +53,7 @@ class Sizes:
         scored: images that are scored to measure an epoch's test.
         evaluated: images of the evaluation.
         matrix: side of the matrices by which multiplications are measured.
-        copied: elements (fp32) by which copies and tanh are measured.
+        copied: elements (fp32) by which copies and sigmoids are measured.
         repeats: how often something is measured, unless it takes longer than `budget`.
         budget: seconds after which no further repeat begins.
     """

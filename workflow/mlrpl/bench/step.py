@@ -285,7 +285,7 @@ def _floor_rows(name: str, step: Measured, rates: Rates) -> list[Row]:
     floors = {part: work.floor(rates) for part, work in step.work.items()}
     total = {
         key: sum(asdict(work)[key] for work in step.work.values())
-        for key in ("flops", "tanh", "bytes")
+        for key in ("flops", "sigmoid", "bytes")
     }
     visual = step.work["visual module"]
     return [
@@ -311,11 +311,11 @@ def _floor_rows(name: str, step: Measured, rates: Rates) -> list[Row]:
             "x",
         ),
         Row(f"{name}: products", total["flops"] / 1e9, "GFLOP", "counted"),
-        Row(f"{name}: tanh and sigmoid", total["tanh"] / 1e9, "G values", "counted"),
+        Row(f"{name}: sigmoids", total["sigmoid"] / 1e9, "G values", "counted"),
         Row(f"{name}: bytes", total["bytes"] / 1e9, "GB", "counted, the least"),
         Row(
-            f"{name}: visual module's tanh alone",
-            visual.tanh / rates.tanh,
+            f"{name}: visual module's sigmoids alone",
+            visual.sigmoid / rates.sigmoid,
             "s",
             "at the measured rate",
         ),
@@ -338,8 +338,8 @@ def rate_rows(rates: Rates) -> list[Row]:
             "a large copy, read and written, the best try",
         ),
         Row(
-            "rate: tanh",
-            rates.tanh / 1e9,
+            "rate: sigmoid",
+            rates.sigmoid / 1e9,
             "G values/s",
             "a large array or pieces in a core's cache, the best try",
         ),

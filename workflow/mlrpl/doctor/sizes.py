@@ -31,7 +31,7 @@ NAME_TOKENS = 6
 # Widths a token that a block keeps for its backward pass: input, two normalised, query,
 # key and value, attention's output, and four each before and after the activation.
 KEPT_WIDTHS = 16
-# Operations an entry of the attention's tensor: product, tanh, logit, weighted mean.
+# Operations an entry of the attention's tensor: product, sigmoid, logit, weighted mean.
 ATTENTION_OPERATIONS = 16
 
 
