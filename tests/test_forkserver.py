@@ -85,7 +85,8 @@ class Served:
         return [int(word) for word in children.read_text().split()]
 
     def end(self):
-        self.parent.communicate("\n", timeout=10)
+        if self.parent.poll() is None:
+            self.parent.communicate("\n", timeout=10)
 
 
 def wait_until(condition, seconds=60):
@@ -104,13 +105,30 @@ def served(repository):
 
 
 @pytest.fixture
-def mine(repository, tmp_path):
-    """A server of a package of one's own, which a test may edit."""
+def package(repository, tmp_path):
+    """A package of one's own, which a test may edit."""
     ignore = shutil.ignore_patterns("__pycache__", "weights")
     shutil.copytree(repository / "workflow", tmp_path / "workflow", ignore=ignore)
-    found = Served(tmp_path / "workflow")
-    yield found
-    found.end()
+    return tmp_path / "workflow"
+
+
+@pytest.fixture
+def served_by():
+    """Return a function that starts a server of a package folder."""
+    started = []
+
+    def start(package):
+        started.append(Served(package))
+        return started[-1]
+
+    yield start
+    for found in started:
+        found.end()
+
+
+def append(package, line):
+    masks = package / "mlrpl/data/masks.py"
+    masks.write_text(f"{masks.read_text()}\n{line}\n")
 
 
 def train(files, folder, **options):
@@ -210,29 +228,37 @@ def test_without_a_server_a_command_does_its_work(served, files, tmp_path):
     assert (tmp_path / "x.npy").exists()
 
 
-def test_edited_code_is_not_run_from_memory(mine, files, tmp_path):
-    assert mine.run(*drop(files, tmp_path / "a.npy"))[0] == 0
-    masks = mine.package / "mlrpl/data/masks.py"
-    masks.write_text(masks.read_text() + "\nprint('edited')\n")
-    status, output = mine.run(*drop(files, tmp_path / "b.npy"))
+def test_edited_code_is_not_run_from_memory(served_by, package, files, tmp_path):
+    found = served_by(package)
+    assert found.run(*drop(files, tmp_path / "a.npy"))[0] == 0
+    append(package, "print('edited')")
+    status, output = found.run(*drop(files, tmp_path / "b.npy"))
     assert status == 0
     assert output.startswith("edited\n")
 
 
-def test_a_command_of_another_folder_is_declined(mine, files, tmp_path, repository):
-    masks = mine.package / "mlrpl/data/masks.py"
-    masks.write_text(masks.read_text() + "\nprint('of the server')\n")
-    _, output = mine.run(*drop(files, tmp_path / "a.npy"))
-    assert "of the server" not in output  # imported by the server, silently
-    status, output = mine.run(
-        *drop(files, tmp_path / "b.npy"), package=repository / "workflow"
-    )
-    assert status == 0
-    assert "of the server" not in output
+def test_code_of_another_folder_is_not_run(
+    served_by, package, files, tmp_path, repository
+):
+    append(package, "def drop_labels(*arguments): raise SystemExit(9)")
+    found = served_by(package)
+    arguments = drop(files, tmp_path / "a.npy")
+    assert found.run(*arguments)[0] == 9
+    assert found.run(*arguments, package=repository / "workflow")[0] == 0
 
 
-def test_the_server_ends_with_the_one_that_started_it(mine):
-    pid = mine.server()
-    mine.parent.kill()
+def test_a_server_that_cannot_import_refuses(served_by, package, files, tmp_path):
+    append(package, "import no_such_module")
+    found = served_by(package)
+    status, output = found.run(*drop(files, tmp_path / "a.npy"))
+    assert status == 1
+    assert "No module named 'no_such_module'" in output  # of the command itself
+    found.server()
+
+
+def test_the_server_ends_with_the_one_that_started_it(served_by, package):
+    found = served_by(package)
+    pid = found.server()
+    found.parent.kill()
     wait_until(lambda: not Path(f"/proc/{pid}").exists(), seconds=10)
-    assert not mine.socket.parent.exists()
+    assert not found.socket.parent.exists()

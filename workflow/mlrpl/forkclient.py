@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 # Commands whose start counts.
-COMMANDS = ("drop", "evaluate", "train")
+COMMANDS = ("context", "drop", "encoder", "evaluate", "features", "train")
 
 VARIABLE = "MLRPL_FORKSERVER"  # the socket's path, in the environment of commands
 ACCEPTED, DECLINED = b"+", b"-"

@@ -27,8 +27,16 @@ from pathlib import Path
 from mlrpl.errors import UserError
 from mlrpl.forkclient import ACCEPTED, DECLINED, GRACE, VARIABLE, identity
 
-# What the commands of `mlrpl.forkclient` import.
-IMPORTS = ("mlrpl.data.masks", "mlrpl.evaluation", "mlrpl.setting")
+# What the server imports for a command that it is asked for.
+ENCODER = ("mlrpl.encoder.clip", "mlrpl.encoder.export", "mlrpl.encoder.features")
+IMPORTS = {
+    "context": ENCODER,
+    "drop": ("mlrpl.data.masks",),
+    "encoder": ENCODER,
+    "evaluate": ("mlrpl.evaluation",),
+    "features": ENCODER,
+    "train": ("mlrpl.setting",),
+}
 
 PACKAGE = Path(__file__).parent
 # Seconds between two looks at who started the server, and for a request to arrive.
@@ -64,7 +72,8 @@ def serve(path: str | os.PathLike, run: Run) -> None:
     Raises:
         UserError: where no socket can be made; commands then do their work themselves.
     """
-    parent, own, state = os.getppid(), os.getpid(), None
+    parent, own = os.getppid(), os.getpid()
+    state = _state_of_code()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with the one that began it
     try:
@@ -80,34 +89,37 @@ def serve(path: str | os.PathLike, run: Run) -> None:
                     line, _ = listening.accept()
                 except TimeoutError:
                     continue
-                with line, contextlib.suppress(OSError, ValueError, KeyError):
-                    request, streams = _receive(line)
-                    if request["identity"] == identity():
-                        state = state or _imported()
-                    if state and state == _state_of_code():
+                streams: list[int] = []
+                # A closed line without an answer is a refusal as well.
+                with (
+                    line,
+                    contextlib.suppress(OSError, ValueError, KeyError, ImportError),
+                ):
+                    request = _receive(line, streams)
+                    if request["identity"] == identity() and state == _state_of_code():
+                        _import(request["arguments"][0])
                         if os.fork() == 0:
                             _carry_out(line, request, streams, run)
                     else:
                         line.sendall(DECLINED)
-                    for stream in streams:
-                        os.close(stream)
+                for stream in streams:
+                    os.close(stream)
     finally:
         if os.getpid() == own:
             shutil.rmtree(Path(path).parent, ignore_errors=True)
 
 
-def _imported() -> list[tuple[str, int, int]]:
-    """Import what commands need; return the state of the code before that."""
-    state = _state_of_code()
-    for name in IMPORTS:
+def _import(command: str) -> None:
+    for name in IMPORTS[command]:
         importlib.import_module(name)
     gc.freeze()  # forks share these objects' memory as long as nobody visits them
-    return state
 
 
-def _receive(line: socket.socket) -> tuple[dict, list[int]]:
+def _receive(line: socket.socket, streams: list[int]) -> dict:
+    """Return a request; add the command's stdout and stderr to `streams`."""
     line.settimeout(PATIENCE)
-    header, streams, _, _ = socket.recv_fds(line, 4, 2)
+    header, received, _, _ = socket.recv_fds(line, 4, 2)
+    streams += received
     size, parts = int.from_bytes(header, "big"), b""
     while len(parts) < size:
         part = line.recv(size - len(parts))
@@ -115,7 +127,7 @@ def _receive(line: socket.socket) -> tuple[dict, list[int]]:
             raise ConnectionError("the request broke off")
         parts += part
     line.settimeout(None)
-    return json.loads(parts), streams
+    return json.loads(parts)
 
 
 def _state_of_code() -> list[tuple[str, int, int]]:

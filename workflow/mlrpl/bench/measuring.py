@@ -157,8 +157,8 @@ class Rates:
     Attributes:
         flops: floating-point operations of a product of two large square matrices.
         bytes: bytes read and written by a copy of a large array.
-        sigmoid: values of a sigmoid, the better of a large array and (on a CPU) of pieces that
-            stay in a core's cache.
+        sigmoid: values of a sigmoid, the better of a large array and (on a CPU) of
+            pieces that stay in a core's cache.
     """
 
     flops: float
