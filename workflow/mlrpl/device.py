@@ -36,6 +36,13 @@ def choose_device(name: str, deterministic: bool = False) -> torch.device:
     return device
 
 
+def precision_on(device: torch.device, precision: str) -> str:
+    """Return "fp32" or "bf16": what the option `precision` means on a device."""
+    if precision == "auto":
+        return "bf16" if device.type == "cuda" else "fp32"
+    return precision
+
+
 def keep_freed_memory() -> None:
     """Let this process keep up to 1 GiB that it has freed, for what it needs next.
 

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mlrpl.device import precision_on
 from mlrpl.options import Options
 from mlrpl.prompts import Prompts
 from mlrpl.scores import SCORES, Scores
@@ -58,6 +59,7 @@ class Recognizer(nn.Module):
         else:
             self.register_buffer("log_scale", log_scale)
         self.score = SCORES[options.score]
+        self.precision = options.precision
 
     @property
     def reads(self) -> str:
@@ -66,7 +68,10 @@ class Recognizer(nn.Module):
 
     def text_features(self) -> Tensor:
         """Return the classes' text features [C, D], normalised (Eq. 8)."""
-        return F.normalize(self.tower(*self.prompts()), dim=-1)
+        prompts, end = self.prompts()
+        with self._products(prompts.device):
+            text = self.tower(prompts, end)
+        return F.normalize(_at_least_fp32(text), dim=-1)
 
     def forward(self, features: Tensor, text: Tensor | None = None) -> Scores:
         """Score images.
@@ -79,12 +84,19 @@ class Recognizer(nn.Module):
             the scores of the classes, [B, C] (Eq. 9).
         """
         text = self.text_features() if text is None else text
-        visual = F.normalize(self.visual(features), dim=-1)
+        with self._products(features.device):
+            visual = self.visual(features)
+        visual = F.normalize(_at_least_fp32(visual), dim=-1)
         if visual.shape[1] == 1:
             cosine = visual[:, 0] @ text.T
         else:
             cosine = (visual * text).sum(-1)
         return self.score(self.log_scale.exp() * cosine)
+
+    def _products(self, device: torch.device) -> torch.autocast:
+        """Return the context in which products have the option's precision."""
+        bf16 = precision_on(device, self.precision) == "bf16"
+        return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
 
     def trained(self) -> dict[str, Tensor]:
         """Return the trained weights by name."""
@@ -97,3 +109,7 @@ class Recognizer(nn.Module):
             part = "scale" if name == "log_scale" else name.split(".")[0]
             parts[part] += parameter.numel()
         return {**parts, "total": sum(parts.values())}
+
+
+def _at_least_fp32(features: Tensor) -> Tensor:
+    return features.to(torch.promote_types(features.dtype, torch.float32))

@@ -51,6 +51,7 @@ class Options:
     schedule: str
     warmup_epochs: int
     warmup_lr: float
+    precision: str
     batch_size: int
     epochs: int
     eval_every: int

@@ -17,7 +17,7 @@ from safetensors.torch import save
 
 from mlrpl.checkpoints import Checkpoint, fingerprint
 from mlrpl.data.index import Index
-from mlrpl.device import choose_device
+from mlrpl.device import choose_device, precision_on
 from mlrpl.encoder.cache import FeatureCache
 from mlrpl.errors import UserError
 from mlrpl.model import Recognizer
@@ -132,6 +132,7 @@ def train_setting(
         "encoder": clip.metadata.get("encoder"),
         "weights_sha256": clip.metadata.get("weights_sha256"),
         "device": device_name(target),
+        "precision": precision_on(target, options.precision),
         "threads": threads,
         "seconds": {"load": loaded - started, "train": trained - loaded},
         "versions": {

@@ -34,6 +34,15 @@ def bilinear_attention(
         the attention [B, C, L], a softmax over the locations (Eq. 4-5), and the
         attention's mean of t over the locations [B, C, J] (Eq. 6 before P).
     """
+    # In fp32 where autocast gave less: sums over locations and images follow.
+    with torch.autocast(locations.device.type, enabled=False):
+        dtype = torch.promote_types(locations.dtype, torch.float32)
+        return _attend(locations.to(dtype), classes.to(dtype), direction.to(dtype))
+
+
+def _attend(
+    locations: Tensor, classes: Tensor, direction: Tensor
+) -> tuple[Tensor, Tensor]:
     classes, direction = 2 * classes, 2 * direction
     if locations.numel() * len(classes) > KEEP:
         attention, mean = _BilinearAttention.apply(locations, classes, direction)

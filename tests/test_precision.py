@@ -1,0 +1,98 @@
+"""What bf16 products change, and what they leave in fp32."""
+
+import csv
+import json
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+import tiny
+from mlrpl.__main__ import main
+from mlrpl.device import precision_on
+from mlrpl.encoder.cache import FeatureCache
+from mlrpl.losses import LOSSES
+from mlrpl.model import Recognizer
+from mlrpl.options import Options
+from mlrpl.text_tower import ClipText
+from mlrpl.training_data import Split
+from mlrpl.visual import VisualInputs
+
+OPTIONS = {"joint_dim": 16, "n_ctx": 4, "batch_size": 16, "scale": 10}
+VARIANTS = [
+    {},
+    {"pooled": "raw"},
+    {"visual": "semantic_attention"},
+    {"visual": "global"},
+]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return tiny.write_files(tmp_path_factory.mktemp("files"))
+
+
+def make(files, precision, **options):
+    options = Options.from_dict(OPTIONS | options | {"precision": precision})
+    clip = ClipText(files.clip)
+    reads = "global" if options.visual == "global" else "map"
+    cache = FeatureCache(files.train_features)
+    split = Split(cache, np.load(files.known), reads, torch.device("cpu"))
+    inputs = VisualInputs(
+        tiny.CHANNELS, tiny.DIM, torch.from_numpy(np.load(files.glove)), clip
+    )
+    return Recognizer(options, inputs), next(split.batches(32)), options
+
+
+def test_auto_is_bf16_on_a_gpu_alone():
+    assert precision_on(torch.device("cuda"), "auto") == "bf16"
+    assert precision_on(torch.device("cpu"), "auto") == "fp32"
+    assert precision_on(torch.device("cuda"), "fp32") == "fp32"
+    assert precision_on(torch.device("cpu"), "bf16") == "bf16"
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+def test_cosines_and_gradients_stay_close(files, options):
+    """bf16 has eight bits: 2^-9 = 0.002 of a number is lost when it is rounded."""
+    cosines, gradients = [], []
+    for precision in ("fp32", "bf16"):
+        model, batch, made = make(files, precision, **options)
+        scores = model(batch.features)
+        LOSSES["p_asl"].from_options(made)(scores, batch.labels).backward()
+        assert scores.p.dtype == torch.float32
+        cosines.append(scores.ranking.detach() / made.scale)
+        found = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        assert all(g.dtype == torch.float32 for g in found.values())
+        gradients.append(found)
+    change = (cosines[1] - cosines[0]).abs()
+    assert 0 < change.max() < 0.01
+    for name, exact in gradients[0].items():
+        if exact.norm() > 1e-6:  # the softmax has made an end of some
+            alike = F.cosine_similarity(
+                exact.flatten(), gradients[1][name].flatten(), 0
+            )
+            assert alike > 0.995, name
+
+
+def test_a_training_in_bf16_ends_where_one_in_fp32_does(files, tmp_path):
+    scores, found = {}, {}
+    for precision in ("fp32", "bf16"):
+        folder = tmp_path / precision
+        options = {"epochs": 6, "lr": 0.05, "warmup_lr": 0.01, "precision": precision}
+        setting = ["--dataset", "tiny", "--method", "sarl", "--prop", "0.5"]
+        setting += ["--seed", "0", "--options", json.dumps(OPTIONS | options)]
+        arguments = [*setting, *files.arguments(), "--device", "cpu"]
+        assert main(["train", *arguments, "--output-dir", str(folder)]) == 0
+        with h5py.File(folder / "scores.h5") as file:
+            scores[precision] = file["last"][:]
+        with (folder / "history.csv").open() as file:
+            found[precision] = float(list(csv.DictReader(file))[-1]["mAP"])
+        assert json.loads((folder / "run.json").read_text())["precision"] == precision
+        weights = load_file(folder / "weights.safetensors").values()
+        assert all(weight.dtype == torch.float32 for weight in weights)
+    difference = scores["bf16"] - scores["fp32"]
+    assert 0 < difference.std() < 0.1 * scores["fp32"].std()
+    assert abs(found["bf16"] - found["fp32"]) < 5  # of thirty images
