@@ -94,5 +94,5 @@ def test_a_training_in_bf16_ends_where_one_in_fp32_does(files, tmp_path):
         weights = load_file(folder / "weights.safetensors").values()
         assert all(weight.dtype == torch.float32 for weight in weights)
     difference = scores["bf16"] - scores["fp32"]
-    assert 0 < difference.std() < 0.1 * scores["fp32"].std()
+    assert 0 < difference.std() < 0.2 * scores["fp32"].std()
     assert abs(found["bf16"] - found["fp32"]) < 5  # of thirty images
