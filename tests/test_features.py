@@ -228,14 +228,14 @@ def test_shards_join_to_the_whole(make, index, clip):
             assert np.array_equal(parts.read_maps(view), whole.read_maps(view))
             assert np.array_equal(parts.read_globals(view), whole.read_globals(view))
         rows = [5, 0, 6, 5]
-        assert np.array_equal(parts.maps(rows, 1), whole.read_maps(1)[rows])
+        assert np.array_equal(parts.take("map", rows, 1), whole.read_maps(1)[rows])
     assert whole.read_maps().shape == (COUNT, 4, 256)
     assert whole.read_globals().dtype == np.float16
     assert not np.array_equal(whole.read_maps(0), whole.read_maps(1))
     with pytest.raises(IndexError):
         whole.read_maps(2)
     with pytest.raises(IndexError):
-        whole.maps([COUNT])
+        whole.take("map", [COUNT])
 
 
 def test_shard_ranges_cover_the_split_once():
@@ -299,7 +299,6 @@ def test_features_beyond_fp16_are_refused(make, clip, folder, index, tmp_path):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_agrees_with_the_cpu(make, clip):
     slow = FeatureCache([make("cpu.h5")])
     fast = FeatureCache([make("gpu.h5", device="cuda")])

@@ -1,12 +1,15 @@
 """Cached features and labels as the training loop reads them."""
 
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mlrpl import memory
 from mlrpl.encoder.cache import FeatureCache
 
 
@@ -19,10 +22,16 @@ class Batch:
 
 
 class Split:
-    """One split's features of one kind, in memory, with its labels.
+    """One split's features of one kind, with its labels.
 
-    The features stay fp16 and become fp32 a batch at a time. They are kept on the
-    device when at most half of its free memory goes into them, else on the host.
+    The features lie in the GPU's memory if they fit, else in the host's, else they stay
+    on the disk and are read a batch at a time. Batches are the same wherever they lie:
+    order and views are drawn from the seed alone. The features stay fp16 and become
+    fp32 a batch at a time.
+
+    Attributes:
+        place: "device", "host" or "disk".
+        channels: K of a map, or D of a global feature.
     """
 
     def __init__(
@@ -32,60 +41,95 @@ class Split:
         reads: str,
         device: torch.device,
         views: int | None = None,
+        place: str | None = None,
     ):
-        """Read the cache.
+        """Read the cache, unless it stays on the disk.
 
         Args:
             cache: the split's feature shards.
             labels: [N, C] in {-1, 0, 1}.
             reads: "map" or "global".
             device: where batches are wanted.
-            views: read only the first so many views.
+            views: use only the first so many views.
+            place: where the features go; by default where they fit.
         """
-        count = len(cache.views) if views is None else views
-        read = cache.read_maps if reads == "map" else cache.read_globals
-        # [V, N, ...], one array a view, each as it lies in the cache.
-        self.features = [torch.from_numpy(read(view)) for view in range(count)]
+        self.views = len(cache.views) if views is None else views
         self.labels = torch.from_numpy(labels)
         self.device = device
+        self._cache, self._reads = cache, reads
+        shape = cache.shape(reads)
+        self.channels = shape[-1]
+        size = 2 * self.views * int(np.prod(shape))
+        free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else None
+        available = memory.host_memory()[1]
+        self.place = place or memory.place(size, free, available)
+        if self.place == "disk":
+            print(
+                f"warning: {size / 1e9:.1f} GB of features do not fit into memory; "
+                "they are read from the disk in every epoch",
+                file=sys.stderr,
+            )
+        # [N, ...], one tensor a view.
+        self.features: list[Tensor] = []
+        if self.place != "disk":
+            where = device if self.place == "device" else torch.device("cpu")
+            for view in range(self.views):
+                whole = torch.empty(shape, dtype=torch.float16, device=where)
+                for start, piece in cache.pieces(reads, view):
+                    whole[start : start + len(piece)] = torch.from_numpy(piece)
+                self.features.append(whole)
         if device.type == "cuda":
-            size = sum(f.numel() * f.element_size() for f in self.features)
-            if size < torch.cuda.mem_get_info(device)[0] / 2:
-                self.features = [f.to(device) for f in self.features]
             self.labels = self.labels.to(device)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
-    def channels(self) -> int:
-        """K of a map, or D of a global feature."""
-        return self.features[0].shape[-1]
-
     def batches(self, size: int) -> Iterator[Batch]:
         """Iterate over the first view in order."""
-        for start in range(0, len(self), size):
-            part = slice(start, start + size)
-            features = self.features[0][part].to(self.device).float()
-            yield Batch(features, self.labels[part])
+        return self._ahead(self._batches(torch.arange(len(self)), None, size))
 
     def shuffled(self, size: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Iterate in an order drawn from seed and epoch, each image in a drawn view."""
         random = np.random.default_rng([seed, epoch])
         order = torch.from_numpy(random.permutation(len(self)))
-        views = torch.from_numpy(random.integers(len(self.features), size=len(self)))
+        views = torch.from_numpy(random.integers(self.views, size=len(self)))
+        return self._ahead(self._batches(order, views, size))
+
+    def _batches(
+        self, order: Tensor, views: Tensor | None, size: int
+    ) -> Iterator[Batch]:
         for rows in order.split(size):
-            yield Batch(self._rows(rows, views[rows]), self._take(self.labels, rows))
+            if views is None or self.views == 1:
+                features = self._take(0, rows)
+            else:
+                features = self._mixed(rows, views[rows])
+            if self.device.type == "cuda" and not features.is_cuda:
+                features = features.pin_memory().to(self.device, non_blocking=True)
+            labels = self.labels[rows.to(self.labels.device)]
+            yield Batch(features.float(), labels)
 
-    def _rows(self, rows: Tensor, views: Tensor) -> Tensor:
-        if len(self.features) == 1:
-            return self._take(self.features[0], rows).to(self.device).float()
-        parts = [
-            self._take(self.features[int(view)], row[None])
-            for row, view in zip(rows, views, strict=True)
-        ]
-        return torch.cat(parts).to(self.device).float()
+    def _mixed(self, rows: Tensor, views: Tensor) -> Tensor:
+        parts = [(view, (views == view).nonzero()[:, 0]) for view in range(self.views)]
+        found = [(at, self._take(view, rows[at])) for view, at in parts if len(at)]
+        first = found[0][1]
+        out = first.new_empty(len(rows), *first.shape[1:])
+        for at, features in found:
+            out[at.to(out.device)] = features
+        return out
 
-    @staticmethod
-    def _take(source: Tensor, rows: Tensor) -> Tensor:
+    def _take(self, view: int, rows: Tensor) -> Tensor:
+        if self.place == "disk":
+            return torch.from_numpy(self._cache.take(self._reads, rows.numpy(), view))
+        source = self.features[view]
         return source[rows.to(source.device)]
+
+    def _ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """Iterate, and make the next batch meanwhile where that is work for others."""
+        if self.place == "device" or (self.place, self.device.type) == ("host", "cpu"):
+            yield from batches
+            return
+        with ThreadPoolExecutor(1, "batches") as pool:
+            following = pool.submit(next, batches, None)
+            while (batch := following.result()) is not None:
+                following = pool.submit(next, batches, None)
+                yield batch

@@ -36,7 +36,7 @@ def measure(sizes: Sizes, channels: int, embed_dim: int, folder: Path) -> list[R
     readers: dict[str, tuple[Callable[[], object], int]] = {
         "sequential": (cache.read_maps, row * sizes.cached),
         "sequential, plain reading": (lambda: _read(path, BLOCK, None), size),
-        "random": (lambda: cache.maps(order), row * sizes.cached),
+        "random": (lambda: cache.take("map", order), row * sizes.cached),
         "random, plain reading": (
             lambda: _read(path, row, order * row),
             row * sizes.cached,

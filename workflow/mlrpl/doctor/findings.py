@@ -78,7 +78,7 @@ def examine(
     files = sources.find_sources(config, work.datasets, hashes)
     disks = _by_disk(needs.disk_needs(config, work, found, files), machine)
     card = machine.gpu.free if cuda and machine.gpu else None
-    memory = needs.memory_need(config, work, found, cores, card)
+    memory = needs.memory_need(config, work, found, cores, card, machine.available)
     at_once = memory.at_once if memory else 1
     time = needs.time_need(config, work, found, cores, cuda, at_once)
     faults = machines.version_faults(machine.versions)

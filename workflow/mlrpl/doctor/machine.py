@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlrpl.memory import host_memory
+
 PYPROJECT = Path(__file__).resolve().parents[3] / "pyproject.toml"
 INSTALL = "install envs/requirements.txt"
 
@@ -51,7 +53,7 @@ class Machine:
 def look() -> Machine:
     """Look at this machine; torch is imported, if it is there, to find the card."""
     gpu, fault = _gpu()
-    memory, available = _memory()
+    memory, available = host_memory()
     cores = getattr(os, "sched_getaffinity", None)
     return Machine(
         versions=_versions(),
@@ -141,23 +143,3 @@ def _gpu() -> tuple[Gpu | None, str | None]:
         return None, None  # its version is missing, too
     except (ImportError, OSError, RuntimeError) as error:
         return None, " ".join(str(error).split())
-
-
-def _memory() -> tuple[int | None, int | None]:
-    """Return the total and the available memory; a container's limit counts."""
-    total, available = None, None
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        entries = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
-        total, available = entries["MemTotal"], entries["MemAvailable"]
-    except (OSError, KeyError, IndexError, ValueError):
-        try:
-            total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (ValueError, OSError, AttributeError):
-            return None, None
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        total = min(total, limit)
-    except (OSError, ValueError):
-        pass
-    return total, total if available is None else min(available, total)

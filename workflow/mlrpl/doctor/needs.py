@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlrpl import plan
+from mlrpl import memory, plan
 from mlrpl.doctor import sizes, sources
 
 # Of a process besides its features and the text tower: Python and torch, as measured on
@@ -204,6 +204,7 @@ class MemoryNeed:
         host: bytes of host memory, of all at once.
         card: bytes of GPU memory; None without a GPU.
         on_card: bytes of its features that go there, as `training_data.Split` decides.
+        on_disk: bytes of its features that stay on the disk for want of memory.
         unknown: data sets of unknown size, which are not counted.
     """
 
@@ -213,6 +214,7 @@ class MemoryNeed:
     host: int
     card: int | None
     on_card: int = 0
+    on_disk: int = 0
     unknown: Sequence[str] = field(default=())
 
 
@@ -222,6 +224,7 @@ def memory_need(
     found: Sizes,
     cores: int,
     card: int | None,
+    available: int | None = None,
 ) -> MemoryNeed | None:
     """Count the memory of the largest trainings that may run at the same time.
 
@@ -232,6 +235,7 @@ def memory_need(
         cores: cores that Snakemake is given.
         card: free bytes of the card; None to train on the CPU, as many at once as
             there are cores for.
+        available: bytes of the host's memory that are not in use; None if unknown.
 
     Returns:
         None when nothing is left to train.
@@ -261,26 +265,25 @@ def memory_need(
         at_once = max(1, min(cores // threads, len(work.to_do)))
     most = heapq.nlargest(at_once, needs, key=lambda need: need[0] + need[1])
     train_bytes, test_bytes, run = most[0] if most else (0, 0, "")
-    if card is None:
-        host = sum(a + b for a, b, _ in most) + at_once * (PROCESS_BYTES + tower)
+    process = PROCESS_BYTES + tower if card is None else CUDA_PROCESS_BYTES
+    if at_once > 1:  # each looks at the memory before the others have filled it
+        host = sum(a + b for a, b, _ in most) + at_once * process
         return MemoryNeed(
-            at_once, run, train_bytes + test_bytes, host, None, 0, list(unknown)
+            at_once, run, train_bytes + test_bytes, host, None, unknown=list(unknown)
         )
-    # Each split goes onto the card if it takes less than half of what is free there.
-    kept, peak, on_card = 0, 0, 0
+    put = {"device": 0, "host": 0, "disk": 0}
     for size in (train_bytes, test_bytes):
-        peak = max(peak, kept + size)
-        if size < (card - on_card) / 2:
-            on_card += size
-        else:
-            kept += size
+        on_card = None if card is None else card - put["device"]
+        left = None if available is None else available - process - put["host"]
+        put[memory.place(size, on_card, left)] += size
     return MemoryNeed(
         at_once,
         run,
         train_bytes + test_bytes,
-        peak + CUDA_PROCESS_BYTES,
-        CARD_BYTES + on_card,
-        on_card,
+        process + put["host"],
+        None if card is None else CARD_BYTES + put["device"],
+        put["device"],
+        put["disk"],
         list(unknown),
     )
 

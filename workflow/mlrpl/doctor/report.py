@@ -177,6 +177,8 @@ def _memory(findings: Findings) -> str:
         f"about {gigabytes(memory.host)} for {count}, of {have}; the features of "
         f"{memory.largest.split('/')[0]} are {gigabytes(memory.features)}"
     )
+    if memory.on_disk:
+        text += f", {gigabytes(memory.on_disk)} of it read from the disk each epoch"
     unknown = f"; unknown: {', '.join(memory.unknown)}" if memory.unknown else ""
     return text + unknown
 

@@ -1,7 +1,7 @@
 """Cached image features: the shards of one split, read as one array."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -81,6 +81,7 @@ class FeatureCache:
                         f"{first.path} {first.shapes[name]}; remake both"
                     )
         self._rows = int(first.common["images_total"])
+        self._open: dict[tuple[int, str], np.ndarray] = {}
         self._check_whole()
         self.views: tuple[str, ...] = tuple(json.loads(first.common["views"]))
         rows, columns = first.common["grid"]
@@ -127,37 +128,86 @@ class FeatureCache:
         """Return the image features of one view, fp16 [N, D], not normalised."""
         return self._read("global", view)
 
-    def maps(self, rows: Sequence[int] | np.ndarray, view: int = 0) -> np.ndarray:
-        """Return the maps of some images, fp16 [len(rows), L, K]."""
+    def shape(self, kind: str) -> tuple[int, ...]:
+        """Return [N, L, K] of the maps, or [N, D] of the global features.
+
+        Args:
+            kind: "map" or "global"; so below.
+        """
+        return (self._rows, *self._shards[0].shapes[kind][2:])
+
+    def pieces(
+        self, kind: str, view: int = 0, rows: int = 1024
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """Iterate over one view in order, so many images at a time.
+
+        Yields:
+            the first image's row, and features fp16 [n, L, K] or [n, D].
+        """
+        self._check_view(view)
+        for shard in self._shards:
+            for start in range(shard.start, shard.stop, rows):
+                stop = min(start + rows, shard.stop)
+                out = np.empty((stop - start, *self.shape(kind)[1:]), np.float16)
+                self._read_rows(shard, kind, view, start, out)
+                yield start, out
+
+    def take(
+        self, kind: str, rows: Sequence[int] | np.ndarray, view: int = 0
+    ) -> np.ndarray:
+        """Return the features of some images, fp16 [len(rows), ...], from the disk."""
         rows = np.asarray(rows)
+        self._check_view(view)
         if len(rows) and not 0 <= rows.min() <= rows.max() < self._rows:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of {self._rows}")
-        out = np.empty((len(rows), *self._shards[0].shapes["map"][2:]), np.float16)
-        for shard in self._shards:
+        out = np.empty((len(rows), *self.shape(kind)[1:]), np.float16)
+        for number, shard in enumerate(self._shards):
             places = np.flatnonzero((rows >= shard.start) & (rows < shard.stop))
             if len(places):
-                with h5py.File(shard.path, "r") as file:
-                    maps = file["map"]
-                    # Single rows are several times faster than a list of rows.
-                    for place in places:
-                        out[place] = maps[rows[place] - shard.start, view]
+                mapped = self._mapped(number, kind)
+                out[places] = mapped[rows[places] - shard.start, view]
         return out
 
-    def _read(self, name: str, view: int) -> np.ndarray:
-        if not 0 <= view < len(self.views):
-            raise IndexError(f"view {view} of {len(self.views)}")
-        shape = self._shards[0].shapes[name]
-        out = np.empty((self._rows, *shape[2:]), np.float16)
-        for shard in self._shards:
-            if shard.stop == shard.start:
-                continue
+    def _mapped(self, number: int, kind: str) -> np.ndarray:
+        """Return a shard's features as an array that the system pages in."""
+        if (number, kind) not in self._open:
+            shard = self._shards[number]
             try:
                 with h5py.File(shard.path, "r") as file:
-                    part = out[shard.start : shard.stop]
-                    file[name].read_direct(part, np.s_[:, view])
-            except OSError as error:
+                    offset = file[kind].id.get_offset()
+                if offset is None:
+                    raise OSError("it is not stored in one piece")
+                self._open[number, kind] = np.memmap(
+                    shard.path, np.float16, "r", offset, shard.shapes[kind]
+                )
+            except (OSError, ValueError) as error:
                 raise _damaged(shard.path, error) from error
+        return self._open[number, kind]
+
+    def _read(self, kind: str, view: int) -> np.ndarray:
+        self._check_view(view)
+        out = np.empty(self.shape(kind), np.float16)
+        for shard in self._shards:
+            part = out[shard.start : shard.stop]
+            self._read_rows(shard, kind, view, shard.start, part)
         return out
+
+    def _check_view(self, view: int) -> None:
+        if not 0 <= view < len(self.views):
+            raise IndexError(f"view {view} of {len(self.views)}")
+
+    def _read_rows(
+        self, shard: _Shard, kind: str, view: int, start: int, out: np.ndarray
+    ) -> None:
+        """Fill `out` from row `start` of the split on."""
+        if not len(out):
+            return
+        first = start - shard.start
+        try:
+            with h5py.File(shard.path, "r") as file:
+                file[kind].read_direct(out, np.s_[first : first + len(out), view])
+        except OSError as error:
+            raise _damaged(shard.path, error) from error
 
     def _check_whole(self) -> None:
         end = 0
