@@ -61,6 +61,7 @@ rule features:
             "encoder/features",
             "encoder/images",
             "encoder/towers",
+            "encoder/writer",
         ),
     output:
         "<results>/features/{dataset}/{split}/{shard}.h5",

@@ -28,6 +28,7 @@ from mlrpl.data.index import Index
 from mlrpl.encoder.clip import Clip
 from mlrpl.encoder.images import INTERPOLATION, Preparation, ShardImages
 from mlrpl.encoder.towers import Encoded, Tower, make_tower
+from mlrpl.encoder.writer import ShardWriter
 from mlrpl.errors import UserError
 from mlrpl.storage import atomic_path
 
@@ -107,25 +108,26 @@ def extract(
             collate_fn=_collate,
             pin_memory=device.type == "cuda",
         )
-        encode = run if device.type == "cuda" else partial(encode_singly, run, pool)
-        arrays, grid = _create(file, run, preparation, len(names))
+        encode: Callable[[Tensor], Encoded] = partial(encode_singly, run, pool)
+        if device.type == "cuda":
+            encode = InParts(run, batch_size)
+        side = preparation.image_size
+        black = run(torch.zeros(1, side, side, 3, dtype=torch.uint8))
         _describe(file, clip, index, preparation)
-        file.attrs["grid"] = grid
+        file.attrs["grid"] = black.grid
         file.attrs["start"], file.attrs["stop"] = start, stop
         file.attrs["precision"] = "fp16" if device.type == "cuda" else "fp32"
-        row = 0
-        # The loader's processes start here, before the threads, and end with the loop.
-        for batch in loader:
-            if isinstance(batch, str):
-                raise UserError(batch)
-            rows = names[row : row + len(batch)]
-            for view in range(batch.shape[1]):
-                encoded = encode(batch[:, view])
-                for name, values in (("map", encoded.map), ("global", encoded.feature)):
-                    part = _half(values, name, rows, clip)
-                    arrays[name][row : row + len(batch), view] = part
-            row += len(batch)
-            bar.update(len(batch))
+        shapes = {"map": black.map.shape[1:], "global": black.feature.shape[1:]}
+        views, row = len(preparation.views), 0
+        with ShardWriter(file, names, shapes, views, clip.name) as writer:
+            # The loader's processes start here, before the threads that encode.
+            for batch in loader:
+                if isinstance(batch, str):
+                    raise UserError(batch)
+                for view in range(views):
+                    writer.write(row, view, encode(batch[:, view]))
+                row += len(batch)
+                bar.update(len(batch))
 
 
 def _collate(batch: list[np.ndarray | str]) -> Tensor | str:
@@ -150,42 +152,49 @@ def encode_singly(
     run: Callable[[Tensor], Encoded], pool: ThreadPoolExecutor, pixels: Tensor
 ) -> Encoded:
     """Encode each image by itself, one a thread."""
-    parts = list(pool.map(run, pixels.split(1)))
+    return joined(list(pool.map(run, pixels.split(1))))
+
+
+class InParts:
+    """Encodes a batch at once, or in parts as small as the GPU's memory asks for."""
+
+    def __init__(self, run: Callable[[Tensor], Encoded], size: int):
+        """Begin with parts of `size` images."""
+        self._run, self.size = run, size
+
+    def __call__(self, pixels: Tensor) -> Encoded:
+        """Encode uint8 [B, S, S, 3].
+
+        Raises:
+            UserError: when there is no room for a single image.
+        """
+        while True:
+            try:
+                return joined([self._run(part) for part in pixels.split(self.size)])
+            except torch.OutOfMemoryError:
+                if self.size == 1:
+                    raise UserError(
+                        "device: the GPU has no memory free for one image; end other "
+                        "programs there, or set device to cpu"
+                    ) from None
+            self.size = (min(self.size, len(pixels)) + 1) // 2
+            torch.cuda.empty_cache()
+            print(
+                f"the GPU's memory is too small for the batch; {self.size} images at "
+                "once from here on",
+                file=sys.stderr,
+            )
+
+
+def joined(parts: Sequence[Encoded]) -> Encoded:
+    """Return the features of consecutive parts of a batch as one."""
+    if len(parts) == 1:
+        return parts[0]
     return Encoded(
         torch.cat([part.map for part in parts]),
         parts[0].grid,
         torch.cat([part.feature for part in parts]),
     )
-
-
-def _half(values: Tensor, name: str, rows: Sequence[str], clip: Clip) -> np.ndarray:
-    """Return values as fp16; refuse those that it cannot hold."""
-    half = values.half()
-    finite = half.flatten(1).isfinite().all(1)
-    if not finite.all():
-        image = rows[int((~finite).nonzero()[0, 0])]
-        raise UserError(
-            f"encoder model {clip.name}: the {name} features of {image} are beyond "
-            "fp16 or not finite; check the checkpoint, mean and std"
-        )
-    return half.cpu().numpy()
-
-
-def _create(
-    file: h5py.File,
-    encode: Callable[[Tensor], Encoded],
-    preparation: Preparation,
-    count: int,
-) -> tuple[dict[str, h5py.Dataset], tuple[int, int]]:
-    """Make the arrays, their shapes from a black image, and return the map's grid."""
-    side, views = preparation.image_size, len(preparation.views)
-    encoded = encode(torch.zeros(1, side, side, 3, dtype=torch.uint8))
-    shapes = {"map": encoded.map.shape[1:], "global": encoded.feature.shape[1:]}
-    arrays = {
-        name: file.create_dataset(name, (count, views, *shape), np.float16)
-        for name, shape in shapes.items()
-    }
-    return arrays, encoded.grid
 
 
 def _describe(
