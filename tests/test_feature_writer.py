@@ -1,4 +1,4 @@
-"""Encoding in parts when the GPU is full, and writing beside it; with a fake encoder."""
+"""Encoding in parts when the GPU is full, and writing meanwhile; a fake encoder."""
 
 import threading
 
@@ -64,14 +64,16 @@ def shapes():
 
 def test_everything_is_written_in_its_place(tmp_path):
     threads = set()
-    with h5py.File(tmp_path / "shard.h5", "w") as file:
-        with ShardWriter(file, list("abcdefgh"), shapes(), 2, "fake") as writer:
-            store = writer._store
-            writer._store = lambda *a: (threads.add(threading.get_ident()), store(*a))
-            for row in (0, 3, 6):
-                for view in (0, 1):
-                    batch = pixels(8)[row : row + 3] + 10 * view
-                    writer.write(row, view, fake(batch))
+    with (
+        h5py.File(tmp_path / "shard.h5", "w") as file,
+        ShardWriter(file, list("abcdefgh"), shapes(), 2, "fake") as writer,
+    ):
+        store = writer._store
+        writer._store = lambda *a: (threads.add(threading.get_ident()), store(*a))
+        for row in (0, 3, 6):
+            for view in (0, 1):
+                batch = pixels(8)[row : row + 3] + 10 * view
+                writer.write(row, view, fake(batch))
     assert threads and threading.get_ident() not in threads
     with h5py.File(tmp_path / "shard.h5") as file:
         expected = np.arange(8)[:, None] + np.array([0, 10])

@@ -1,7 +1,12 @@
 """The device that a command computes on."""
 
 import ctypes
+import fcntl
+import getpass
 import os
+import tempfile
+from pathlib import Path
+from typing import IO
 
 import torch
 
@@ -11,9 +16,14 @@ from mlrpl.errors import UserError
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT, LARGEST = 2**30, 2**25
 
+# The lock of this process's GPU, which its end lifts.
+_held: list[IO[bytes]] = []
+
 
 def choose_device(name: str, deterministic: bool = False) -> torch.device:
     """Return the device of "auto" (CUDA when there is one), "cpu" or "cuda".
+
+    Of several GPUs, one that no other process of this project has chosen.
 
     Args:
         name: as in the config.
@@ -26,7 +36,10 @@ def choose_device(name: str, deterministic: bool = False) -> torch.device:
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise UserError("device: cuda: no CUDA device is visible; use cpu or auto")
-    device = torch.device("cuda" if name != "cpu" and available else "cpu")
+    device = torch.device("cpu")
+    if name != "cpu" and available:
+        device = torch.device("cuda", claim(torch.cuda.device_count()))
+        torch.cuda.set_device(device)
     if deterministic and device.type == "cuda":
         # cuBLAS is deterministic only with this set before its first use.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -34,6 +47,32 @@ def choose_device(name: str, deterministic: bool = False) -> torch.device:
     if device.type == "cpu":
         keep_freed_memory()
     return device
+
+
+def claim(count: int, folder: str | os.PathLike | None = None) -> int:
+    """Return a GPU that no other process holds, and hold it to the end of this one.
+
+    Where all are held, the processes spread over them.
+
+    Args:
+        count: how many there are; those that CUDA_VISIBLE_DEVICES leaves.
+        folder: of the lock files, by default the system's for temporary files.
+    """
+    if count == 1:
+        return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    names = visible if len(visible) == count else [str(i) for i in range(count)]
+    for number, name in enumerate(names):
+        file = f"mlrpl-{getpass.getuser()}-gpu-{name.replace(os.sep, '-')}.lock"
+        lock = (Path(folder or tempfile.gettempdir()) / file).open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            continue
+        _held.append(lock)
+        return number
+    return os.getpid() % count
 
 
 def precision_on(device: torch.device, precision: str) -> str:
