@@ -69,7 +69,7 @@ class Recognizer(nn.Module):
     def text_features(self) -> Tensor:
         """Return the classes' text features [C, D], normalised (Eq. 8)."""
         prompts, end = self.prompts()
-        with self._products(prompts.device):
+        with self.products(prompts.device):
             text = self.tower(prompts, end)
         return F.normalize(_at_least_fp32(text), dim=-1)
 
@@ -84,7 +84,7 @@ class Recognizer(nn.Module):
             the scores of the classes, [B, C] (Eq. 9).
         """
         text = self.text_features() if text is None else text
-        with self._products(features.device):
+        with self.products(features.device):
             visual = self.visual(features)
         visual = F.normalize(_at_least_fp32(visual), dim=-1)
         if visual.shape[1] == 1:
@@ -93,7 +93,7 @@ class Recognizer(nn.Module):
             cosine = (visual * text).sum(-1)
         return self.score(self.log_scale.exp() * cosine)
 
-    def _products(self, device: torch.device) -> torch.autocast:
+    def products(self, device: torch.device) -> torch.autocast:
         """Return the context in which products have the option's precision."""
         bf16 = precision_on(device, self.precision) == "bf16"
         return torch.autocast(device.type, torch.bfloat16, enabled=bf16)

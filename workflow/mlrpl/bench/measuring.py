@@ -176,7 +176,9 @@ class Rates:
 
 def measure_rates(sizes: Sizes, device: torch.device) -> Rates:
     """Measure the device, briefly; other programs only ever make it look slower."""
-    factor = torch.randn(sizes.matrix, sizes.matrix, device=device)
+    # In the precision of a training's products (option `precision`: auto).
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    factor = torch.randn(sizes.matrix, sizes.matrix, device=device).to(dtype)
     result = torch.empty_like(factor)
     product = _least(lambda: torch.mm(factor, factor, out=result), device)
     source = torch.randn(sizes.copied, device=device)

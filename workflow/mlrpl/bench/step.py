@@ -75,7 +75,7 @@ class _Given(nn.Module):
 def cut_step(model: Recognizer, loss_function, optimizer, batch: Batch, watch) -> None:
     """Take a step in parts; the gradients and the new weights are the whole step's."""
     watch.begin(*PARTS)
-    with watch("visual module"):
+    with watch("visual module"), model.products(batch.features.device):
         visual = model.visual(batch.features)
     with watch("text tower"):
         text = model.text_features()
@@ -329,7 +329,7 @@ def rate_rows(rates: Rates) -> list[Row]:
             "rate: products",
             rates.flops / 1e9,
             "GFLOP/s",
-            "a large fp32 product, the best try",
+            "a large product, bf16 on a GPU and else fp32, the best try",
         ),
         Row(
             "rate: bytes",
