@@ -41,12 +41,18 @@ IMPORTS = {
 PACKAGE = Path(__file__).parent
 # Seconds between two looks at who started the server, and for a request to arrive.
 POLL, PATIENCE = 1.0, 10.0
+LONGEST = 80  # a socket's path has 104 bytes at most on macOS, 108 on Linux
 
 Run = Callable[[list[str]], int]
 
 
 def start() -> None:
-    """Start a server that ends with this process; name it in the environment."""
+    """Start a server that ends with this process; name it in the environment.
+
+    None where the folder for temporary files has too long a path for a socket.
+    """
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST:
+        return
     folder = Path(tempfile.mkdtemp(prefix="mlrpl-"))
     os.environ[VARIABLE] = str(folder / "socket")
     paths = [str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")]

@@ -4,7 +4,8 @@ In the formulas: B images, L locations, K channels of the map, C classes, G numb
 class vector, J the joint width, D the width of the text features, E = B L C J entries
 of Eq. 3's tensor; T tokens, W width and N layers of the text tower. A product of
 [m, k] and [k, n] takes 2 m k n operations; a linear layer takes that once forward and
-once backward for each of its two gradients, the input's and the weight's. All is fp32.
+once backward for each of its two gradients, the input's and the weight's. Bytes are
+those of fp32.
 """
 
 from dataclasses import dataclass
