@@ -30,15 +30,14 @@ def holder(folder, repository, **environment):
 
 
 def test_processes_share_out_the_gpus(tmp_path, repository):
-    running = [holder(tmp_path, repository) for _ in range(3)]
-    assert [number for _, number in running] == [0, 1, 2]
-    fourth, number = holder(tmp_path, repository)
-    assert number in (0, 1, 2)
-    running[1][0].kill()  # a lock ends with its process, however that ends
-    running[1][0].wait()
-    fifth, number = holder(tmp_path, repository)
-    assert number == 1
-    for process in (running[0][0], running[2][0], fourth, fifth):
+    running = [holder(tmp_path, repository) for _ in range(5)]
+    assert [number for _, number in running] == [0, 1, 2, 0, 1]
+    process, _ = running.pop(2)
+    process.kill()  # a lock ends with its process, however that ends
+    process.wait()
+    running.append(holder(tmp_path, repository))
+    assert running[-1][1] == 2
+    for process, _ in running:
         process.communicate("\n", timeout=30)
 
 

@@ -3,6 +3,7 @@
 import ctypes
 import fcntl
 import getpass
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -23,7 +24,7 @@ _held: list[IO[bytes]] = []
 def choose_device(name: str, deterministic: bool = False) -> torch.device:
     """Return the device of "auto" (CUDA when there is one), "cpu" or "cuda".
 
-    Of several GPUs, one that no other process of this project has chosen.
+    Of several GPUs, the one that the fewest processes of this project have chosen.
 
     Args:
         name: as in the config.
@@ -50,9 +51,7 @@ def choose_device(name: str, deterministic: bool = False) -> torch.device:
 
 
 def claim(count: int, folder: str | os.PathLike | None = None) -> int:
-    """Return a GPU that no other process holds, and hold it to the end of this one.
-
-    Where all are held, the processes spread over them.
+    """Return the GPU that the fewest processes hold; hold it to the end of this one.
 
     Args:
         count: how many there are; those that CUDA_VISIBLE_DEVICES leaves.
@@ -62,17 +61,20 @@ def claim(count: int, folder: str | os.PathLike | None = None) -> int:
         return 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     names = visible if len(visible) == count else [str(i) for i in range(count)]
-    for number, name in enumerate(names):
-        file = f"mlrpl-{getpass.getuser()}-gpu-{name.replace(os.sep, '-')}.lock"
-        lock = (Path(folder or tempfile.gettempdir()) / file).open("wb")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            continue
-        _held.append(lock)
-        return number
-    return os.getpid() % count
+    folder = Path(folder or tempfile.gettempdir())
+    for turn in itertools.count():  # a second process a GPU when each has a first
+        for number, name in enumerate(names):
+            gpu = name.replace(os.sep, "-")
+            file = folder / f"mlrpl-{getpass.getuser()}-gpu-{gpu}-{turn}.lock"
+            lock = file.open("wb")
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.close()
+            else:
+                _held.append(lock)
+                return number
+    raise AssertionError("a count has no end")
 
 
 def precision_on(device: torch.device, precision: str) -> str:
