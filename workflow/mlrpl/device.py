@@ -66,14 +66,15 @@ def claim(count: int, folder: str | os.PathLike | None = None) -> int:
         for number, name in enumerate(names):
             gpu = name.replace(os.sep, "-")
             file = folder / f"mlrpl-{getpass.getuser()}-gpu-{gpu}-{turn}.lock"
-            lock = file.open("wb")
             try:
+                lock = file.open("wb")
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                lock.close()
-            else:
-                _held.append(lock)
-                return number
+                continue  # held; the file closes as nothing names it any more
+            except OSError:
+                return os.getpid() % count  # no locks here: spread at random
+            _held.append(lock)
+            return number
     raise AssertionError("a count has no end")
 
 
