@@ -165,5 +165,23 @@ class _Block(nn.Module):
         x = x + F.linear(h, self.attn_out_proj_weight, self.attn_out_proj_bias)
         h = F.layer_norm(x, (width,), self.ln_2_weight, self.ln_2_bias, self.eps)
         h = F.linear(h, self.mlp_c_fc_weight, self.mlp_c_fc_bias)
-        h = h * torch.sigmoid(1.702 * h) if self.quick_gelu else F.gelu(h)
+        h = _QuickGELU.apply(h) if self.quick_gelu else F.gelu(h)
         return x + F.linear(h, self.mlp_c_proj_weight, self.mlp_c_proj_bias)
+
+
+class _QuickGELU(torch.autograd.Function):
+    """h sigmoid(1.702 h); of three tensors of h's size it keeps one, the slope."""
+
+    @staticmethod
+    def forward(ctx, h: Tensor) -> Tensor:
+        s = torch.sigmoid(1.702 * h)
+        out = h * s
+        if ctx.needs_input_grad[0]:
+            # The slope is s + 1.702 h s (1 - s) = s (1 + 1.702 (h - out)).
+            ctx.save_for_backward(s.mul_((h - out).mul_(1.702).add_(1)))
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> Tensor:
+        (slope,) = ctx.saved_tensors
+        return grad * slope
