@@ -169,7 +169,7 @@ def test_demo_needs_no_download_and_is_ready():
     assert len(findings.work.runs) == 136
     assert findings.memory.at_once == 8, "device: cpu trains on every core"
     text = in_one_line(shown(findings))
-    assert "demo_coco 700 + 350 at most; demo_voc 700 + 250 at most" in text
+    assert "demo_coco 700 + 350 at most; demo_voc 900 + 250 at most" in text
     assert "to download" not in text
     assert not findings.faults
 

@@ -50,12 +50,29 @@ class LiteralDecoupling(nn.Module):
         return self.to_text(torch.stack(pooled, dim=1)), a.transpose(1, 2)
 
 
-@pytest.fixture(params=["at once", "one chunk", "a chunk an image"])
+# Entries in a chunk, as images with all their locations.
+CHUNKS = {"one chunk": 1000, "two classes": 2 * B, "one class": B, "one image": 1}
+
+
+@pytest.fixture(params=["at once", *CHUNKS])
 def chunks(request, monkeypatch):
     if request.param != "at once":
         monkeypatch.setattr(bilinear, "KEEP", 0)
-    if request.param == "a chunk an image":
-        monkeypatch.setattr(bilinear, "CHUNK_CPU", 1)
+        monkeypatch.setattr(bilinear, "CHUNK_CPU", CHUNKS[request.param] * L * J)
+
+
+@pytest.mark.parametrize(
+    ("images", "parts"), [(1000, 1), (2 * B, -(-C // 2)), (B, C), (2, -(-B // 2) * C)]
+)
+def test_chunks_cover_everything_once(images, parts, monkeypatch):
+    monkeypatch.setattr(bilinear, "CHUNK_CPU", images * L * J)
+    covered = torch.zeros(B, C, dtype=int)
+    found = list(bilinear._parts(torch.empty(B, L, J), torch.empty(C, J)))
+    for i, c in found:
+        covered[i, c] += 1
+        assert covered[i, c].numel() <= images
+    assert (covered == 1).all()
+    assert len(found) == parts
 
 
 @pytest.mark.parametrize("locations", [L, C - 1])

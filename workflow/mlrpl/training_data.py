@@ -98,30 +98,30 @@ class Split:
     def _batches(
         self, order: Tensor, views: Tensor | None, size: int
     ) -> Iterator[Batch]:
-        for rows in order.split(size):
+        there = order.to(self.labels.device)  # in one piece, not a batch at a time
+        for start in range(0, len(order), size):
+            part = slice(start, start + size)
+            rows = there[part] if self.place == "device" else order[part]
             if views is None or self.views == 1:
                 features = self._take(0, rows)
             else:
-                features = self._mixed(rows, views[rows])
+                features = self._mixed(rows, views[order[part]])
             if self.device.type == "cuda" and not features.is_cuda:
                 features = features.pin_memory().to(self.device, non_blocking=True)
-            labels = self.labels[rows.to(self.labels.device)]
-            yield Batch(features.float(), labels)
+            yield Batch(features.float(), self.labels[there[part]])
 
     def _mixed(self, rows: Tensor, views: Tensor) -> Tensor:
-        parts = [(view, (views == view).nonzero()[:, 0]) for view in range(self.views)]
-        found = [(at, self._take(view, rows[at])) for view, at in parts if len(at)]
-        first = found[0][1]
-        out = first.new_empty(len(rows), *first.shape[1:])
-        for at, features in found:
-            out[at.to(out.device)] = features
-        return out
+        places = [(views == view).nonzero()[:, 0] for view in range(self.views)]
+        taken = [
+            self._take(view, rows[at.to(rows.device)]) for view, at in enumerate(places)
+        ]
+        features, back = torch.cat(taken), torch.cat(places).argsort()
+        return features[back.to(features.device)]
 
     def _take(self, view: int, rows: Tensor) -> Tensor:
         if self.place == "disk":
             return torch.from_numpy(self._cache.take(self._reads, rows.numpy(), view))
-        source = self.features[view]
-        return source[rows.to(source.device)]
+        return self.features[view][rows]
 
     def _ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Iterate, and make the next batch meanwhile where that is work for others."""
