@@ -410,6 +410,7 @@ NO_NUMBERS = {
     "data.index": "reading and writing; the rules that make an index name it",
     "data.archives": "reading bytes; a file's bytes are its input",
     "data.archive_base": "as archives",
+    "memory": "where features lie; the batches are the same",
     "data.tar_archive": "as archives",
     "encoder.cache": "reading; the training, which uses its numbers, names it",
 }

@@ -78,13 +78,6 @@ def claim(count: int, folder: str | os.PathLike | None = None) -> int:
     raise AssertionError("a count has no end")
 
 
-def precision_on(device: torch.device, precision: str) -> str:
-    """Return "fp32" or "bf16": what the option `precision` means on a device."""
-    if precision == "auto":
-        return "bf16" if device.type == "cuda" else "fp32"
-    return precision
-
-
 def keep_freed_memory() -> None:
     """Let this process keep up to 1 GiB that it has freed, for what it needs next.
 

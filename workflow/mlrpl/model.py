@@ -6,12 +6,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mlrpl.device import precision_on
 from mlrpl.options import Options
 from mlrpl.prompts import Prompts
 from mlrpl.scores import SCORES, Scores
 from mlrpl.text_tower import TextTower
 from mlrpl.visual import VISUAL, VisualInputs
+
+
+def precision_on(device: torch.device, precision: str) -> str:
+    """Return "fp32" or "bf16": what the option `precision` means on a device."""
+    if precision == "auto":
+        return "bf16" if device.type == "cuda" else "fp32"
+    return precision
 
 
 class Recognizer(nn.Module):

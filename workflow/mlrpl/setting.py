@@ -17,10 +17,10 @@ from safetensors.torch import save
 
 from mlrpl.checkpoints import Checkpoint, fingerprint
 from mlrpl.data.index import Index
-from mlrpl.device import choose_device, precision_on
+from mlrpl.device import choose_device
 from mlrpl.encoder.cache import FeatureCache
 from mlrpl.errors import UserError
-from mlrpl.model import Recognizer
+from mlrpl.model import Recognizer, precision_on
 from mlrpl.options import Options
 from mlrpl.scores import THRESHOLDS
 from mlrpl.storage import atomic_path
