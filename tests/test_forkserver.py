@@ -15,6 +15,8 @@ import pytest
 import tiny
 from mlrpl.forkclient import KILLED, VARIABLE
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone")
+
 # Starts a server, as Snakemake does, says where it is and waits to be told to end.
 PARENT = """\
 import os

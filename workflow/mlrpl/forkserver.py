@@ -41,7 +41,7 @@ IMPORTS = {
 PACKAGE = Path(__file__).parent
 # Seconds between two looks at who started the server, and for a request to arrive.
 POLL, PATIENCE = 1.0, 10.0
-LONGEST = 80  # a socket's path has 104 bytes at most on macOS, 108 on Linux
+LONGEST = 80  # a socket's path has 108 bytes at most
 
 Run = Callable[[list[str]], int]
 
@@ -49,9 +49,11 @@ Run = Callable[[list[str]], int]
 def start() -> None:
     """Start a server that ends with this process; name it in the environment.
 
-    None where the folder for temporary files has too long a path for a socket.
+    None where the folder for temporary files has too long a path for a socket, and
+    none on macOS, whose own libraries are not made to be forked.
     """
-    if len(os.fsencode(tempfile.gettempdir())) > LONGEST:
+    too_long = len(os.fsencode(tempfile.gettempdir())) > LONGEST
+    if sys.platform != "linux" or too_long:
         return
     folder = Path(tempfile.mkdtemp(prefix="mlrpl-"))
     os.environ[VARIABLE] = str(folder / "socket")

@@ -115,13 +115,13 @@ def text_tower(
     A layer has 12 W^2 weights: 2 x 2 C T 12 W^2 operations; its attention takes two
     products of 2 C T^2 W forward and, as the scores are made again, five backward (the
     causal half that could be left out is counted). Projection: 2 x 2 C W D. QuickGELU
-    has 4 C T W sigmoids a layer. Of each token 14 W values a layer are kept.
+    has 4 C T W sigmoids a layer. Of each token 10 W values a layer are kept.
     """
     rows = prompts * tokens
     linear = 4 * rows * 12 * width**2
     attention = 7 * 2 * rows * tokens * width
     flops = layers * (linear + attention) + 4 * prompts * width * text
-    values = layers * (2 * 12 * width**2 + 2 * 14 * rows * width)
+    values = layers * (2 * 12 * width**2 + 2 * 10 * rows * width)
     return Work(flops, layers * 4 * rows * width, 4 * values)
 
 

@@ -28,9 +28,9 @@ MADE = (
 GLOVE_WIDTH = 300
 # Tokens of a prompt besides its context: start, a name of three, full stop, end.
 NAME_TOKENS = 6
-# Widths a token that a block keeps for its backward pass: input, two normalised, query,
-# key and value, attention's output, and four each before and after the activation.
-KEPT_WIDTHS = 16
+# Widths a token that a block keeps for its backward pass: what is normalised, twice,
+# query, key and value, attention's output, and four of the activation's slope.
+KEPT_WIDTHS = 10
 # Operations an entry of the attention's tensor: product, sigmoid, logit, weighted mean.
 ATTENTION_OPERATIONS = 16
 
