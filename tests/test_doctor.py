@@ -383,7 +383,7 @@ def test_features_that_memory_cannot_hold_stay_on_the_disk(total, on_disk):
 def test_too_little_memory_is_not_ready():
     config = load({"device": "cpu", "threads": {"train": 4}})
     [fault] = examine(config, machine(memory=24 * GB)).faults
-    assert fault.startswith("memory: 2 trainings at once take 52.")
+    assert fault.startswith("memory: 2 trainings at once take 51.")
     [fault] = examine(load(), machine(memory=GB // 2)).faults
     assert fault.startswith("memory: coco2014/sarl/prop=0.1/seed=0 takes ")
 
