@@ -229,6 +229,13 @@ def test_shards_join_to_the_whole(make, index, clip):
             assert np.array_equal(parts.read_globals(view), whole.read_globals(view))
         rows = [5, 0, 6, 5]
         assert np.array_equal(parts.take("map", rows, 1), whole.read_maps(1)[rows])
+        pieces = list(parts.pieces("map", 1, rows=2))
+        assert np.array_equal(
+            np.concatenate([piece for _, piece in pieces]), whole.read_maps(1)
+        )
+        sizes = [len(piece) for _, piece in pieces]
+        assert max(sizes) <= 2
+        assert [start for start, _ in pieces] == [0, *np.cumsum(sizes)[:-1]]
     assert whole.read_maps().shape == (COUNT, 4, 256)
     assert whole.read_globals().dtype == np.float16
     assert not np.array_equal(whole.read_maps(0), whole.read_maps(1))

@@ -13,10 +13,15 @@ from mlrpl.encoder.cache import FeatureCache
 from mlrpl.training_data import Split
 
 GB = 10**9
+# With a CPU as the device, too: what goes onto it, piece by piece, is the same code.
 PLACES = [
-    "host",
-    "disk",
-    pytest.param("device", marks=pytest.mark.gpu),
+    ("host", "cpu"),
+    ("disk", "cpu"),
+    ("device", "cpu"),
+    *(
+        pytest.param(place, "cuda", marks=pytest.mark.gpu)
+        for place in ("host", "disk", "device")
+    ),
 ]
 
 
@@ -51,14 +56,15 @@ def batches(split, how):
     return [(batch.features.cpu(), batch.labels.cpu()) for batch in made]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("place", "device"), PLACES)
 @pytest.mark.parametrize("reads", ["map", "global"])
 @pytest.mark.parametrize("how", [None, (0, 1), (3, 2)])
-def test_batches_are_the_caches_rows_wherever_they_lie(files, place, reads, how):
-    device = torch.device("cuda" if place == "device" else "cpu")
+def test_batches_are_the_caches_rows_wherever_they_lie(
+    files, place, device, reads, how
+):
     cache = FeatureCache(files.train_features)
     labels = np.load(files.known)
-    split = Split(cache, labels, reads, device, place=place)
+    split = Split(cache, labels, reads, torch.device(device), place=place)
     read = cache.read_maps if reads == "map" else cache.read_globals
     views = np.stack([read(view) for view in range(len(cache.views))])
     order, drawn = np.arange(len(labels)), np.zeros(len(labels), int)

@@ -71,10 +71,13 @@ class Split:
             )
         # [N, ...], one tensor a view.
         self.features: list[Tensor] = []
-        if self.place != "disk":
-            where = device if self.place == "device" else torch.device("cpu")
+        if self.place == "host":
+            self.features += [
+                torch.from_numpy(cache.read(reads, view)) for view in range(self.views)
+            ]
+        elif self.place == "device":  # in pieces: the host need not hold the whole
             for view in range(self.views):
-                whole = torch.empty(shape, dtype=torch.float16, device=where)
+                whole = torch.empty(shape, dtype=torch.float16, device=device)
                 for start, piece in cache.pieces(reads, view):
                     whole[start : start + len(piece)] = torch.from_numpy(piece)
                 self.features.append(whole)

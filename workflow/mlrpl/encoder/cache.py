@@ -122,11 +122,11 @@ class FeatureCache:
 
     def read_maps(self, view: int = 0) -> np.ndarray:
         """Return the maps of one view, fp16 [N, L, K]."""
-        return self._read("map", view)
+        return self.read("map", view)
 
     def read_globals(self, view: int = 0) -> np.ndarray:
         """Return the image features of one view, fp16 [N, D], not normalised."""
-        return self._read("global", view)
+        return self.read("global", view)
 
     def shape(self, kind: str) -> tuple[int, ...]:
         """Return [N, L, K] of the maps, or [N, D] of the global features.
@@ -184,7 +184,8 @@ class FeatureCache:
                 raise _damaged(shard.path, error) from error
         return self._open[number, kind]
 
-    def _read(self, kind: str, view: int) -> np.ndarray:
+    def read(self, kind: str, view: int = 0) -> np.ndarray:
+        """Return the features of one view, fp16 [N, L, K] or [N, D]."""
         self._check_view(view)
         out = np.empty(self.shape(kind), np.float16)
         for shard in self._shards:

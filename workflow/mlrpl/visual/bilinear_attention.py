@@ -49,7 +49,7 @@ def _attend(
     if locations.numel() * len(classes) > KEEP:
         attention, mean = _BilinearAttention.apply(locations, classes, direction)
     else:
-        s = torch.sigmoid(locations[:, None] * classes[:, None])
+        s = _sigmoid(locations, classes)
         attention = torch.softmax(s @ direction, dim=-1)
         mean = (attention[:, :, None] @ s)[:, :, 0]
     return attention, 2 * mean - 1
