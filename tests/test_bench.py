@@ -20,9 +20,9 @@ from mlrpl.bench.epochs import trainings
 from mlrpl.bench.literal import literal
 from mlrpl.bench.measuring import Rates, Stopwatch, in_fresh_process, peak_memory
 from mlrpl.bench.report import number
+from mlrpl.clip_text import ClipText
 from mlrpl.commands.bench import TITLES
 from mlrpl.losses import LOSSES
-from mlrpl.text_tower import ClipText
 from mlrpl.training import make_optimizer, run_epoch
 from mlrpl.training_data import Batch
 from mlrpl.visual import bilinear_attention as bilinear
@@ -161,7 +161,8 @@ def test_the_literal_step_equals_the_products(sizes, clip, monkeypatch, pooled, 
     monkeypatch.setattr(bilinear, "KEEP", keep)
     model, _, batch, loss = make(sizes, clip, f"sarl+pooled={pooled}+scale=10.0")
     theirs = literal(model, clip)
-    assert theirs.prompts()[0].shape[1] == 77 > model.prompts()[0].shape[1]
+    assert theirs.prompts()[0].shape[:2] == (len(clip.classes), 77)
+    assert len(model.prompts()[0]) < 10 * len(clip.classes)
     ours_scores, their_scores = model(batch.features), theirs(batch.features)
     torch.testing.assert_close(
         ours_scores.ranking, their_scores.ranking, rtol=1e-5, atol=1e-5
@@ -253,23 +254,36 @@ def test_the_products_of_the_literal_decoupling_are_counted():
     assert counted(module, features) == ours
 
 
-@pytest.mark.parametrize("padded", [False, True])
-def test_the_products_of_the_text_tower_are_counted(sizes, clip, padded):
-    model = make(sizes, clip)[0]
-    model = literal(model, clip) if padded else model
+def tower_work(sizes, clip, model):
+    return step.count_work(sizes, clip, images=4, model=model)["text tower"]
+
+
+@pytest.mark.parametrize("method", ["sarl", "coop_sd"])
+def test_the_products_of_the_text_tower_are_counted(sizes, clip, method):
+    model = make(sizes, clip, method)[0]
+    tokens, packing = model.prompts()
+    measured = counted(lambda: model.tower(tokens, packing))
+    assert measured == tower_work(sizes, clip, model).flops
+
+
+def test_the_products_of_the_literal_text_tower_are_counted(sizes, clip):
+    model = literal(make(sizes, clip)[0], clip)
     prompts, end = model.prompts()
-    work = counts.text_tower(
-        prompts=len(clip.classes),
-        tokens=prompts.shape[1],
-        width=prompts.shape[2],
-        layers=int(clip.metadata["layers"]),
-        text=int(clip.metadata["embed_dim"]),
-    )
     measured = counted(lambda: model.tower(prompts, end))
+    flops = tower_work(sizes, clip, model).flops
     # Whether the scores are made again backward depends on torch's kernel.
     rows = len(clip.classes) * prompts.shape[1]
     one = int(clip.metadata["layers"]) * 2 * rows * prompts.shape[1] * prompts.shape[2]
-    assert measured in (work.flops, work.flops - one, work.flops - 7 * one)
+    assert measured in (flops, flops - one, flops - 7 * one)
+
+
+def test_shared_prompts_go_through_the_tower_once(sizes, clip):
+    specific, shared = (make(sizes, clip, m)[0] for m in ("coop_csp", "coop"))
+    contexts = sizes.n_ctx * (len(clip.classes) - 1)
+    rows = [len(model.prompts()[0]) for model in (specific, shared)]
+    assert rows[0] - rows[1] == contexts
+    work = [tower_work(sizes, clip, model) for model in (specific, shared)]
+    assert work[0].flops > work[1].flops and work[0].bytes > work[1].bytes
 
 
 def test_sigmoids_are_counted_twice_unless_kept():

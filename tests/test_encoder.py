@@ -17,12 +17,13 @@ from safetensors.torch import save_file
 import tiny_clip
 from data_files import fails
 from mlrpl import __main__
+from mlrpl.clip_text import ClipText
 from mlrpl.data.index import Index
 from mlrpl.encoder import clip as clip_module
 from mlrpl.encoder.clip import load_clip, tensors_sha256, tokenize
 from mlrpl.encoder.export import export_clip, text_tensors
 from mlrpl.encoder.towers import make_tower, resized_pool
-from mlrpl.text_tower import ClipText, TextTower
+from mlrpl.text_tower import TextTower
 
 NAMES = ("person", "traffic light", "tvmonitor")
 

@@ -19,13 +19,14 @@ from torchvision.transforms import v2
 import tiny_clip
 from data_files import fails
 from mlrpl import __main__
+from mlrpl.clip_text import ClipText
 from mlrpl.data.index import Index
 from mlrpl.encoder.cache import FeatureCache
 from mlrpl.encoder.clip import load_clip
 from mlrpl.encoder.export import export_clip
 from mlrpl.encoder.features import extract, shard_range
 from mlrpl.encoder.images import CLIP_MEAN, CLIP_STD, VIEWS, Preparation
-from mlrpl.text_tower import ClipText, TextTower
+from mlrpl.text_tower import TextTower
 
 SIZE = 128
 COUNT = 7

@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 
 import tiny
 from mlrpl.__main__ import main
+from mlrpl.clip_text import ClipText
 from mlrpl.encoder.cache import FeatureCache
 from mlrpl.losses import LOSSES
 from mlrpl.model import Recognizer, precision_on
 from mlrpl.options import Options
-from mlrpl.text_tower import ClipText
 from mlrpl.training_data import Split
 from mlrpl.visual import VisualInputs
 

@@ -1,13 +1,15 @@
-"""The shortened text tower against a literal tower on 77 tokens."""
+"""The text tower on packed prompts against a literal tower on 77 tokens."""
 
 import pytest
 import torch
 from torch import nn
 
 import tiny
+from mlrpl.clip_text import ClipText
 from mlrpl.errors import UserError
 from mlrpl.prompts import Prompts
-from mlrpl.text_tower import ClipText, TextTower
+from mlrpl.prompts.packed import Packing
+from mlrpl.text_tower import TextTower
 
 N_CTX = 4
 
@@ -73,9 +75,11 @@ def make(tmp_path, class_specific, activation="quick_gelu", **options):
 @pytest.mark.parametrize("class_specific", [False, True])
 def test_values_and_gradients_equal_77_tokens(tmp_path, class_specific, activation):
     _, tower, prompts = make(tmp_path, class_specific, activation)
-    embedded, end = prompts()
-    assert embedded.shape == (3, 1 + N_CTX + 2 + 2, tiny.WIDTH)
-    ours = tower(embedded, end)
+    tokens, packing = prompts()
+    # Start of text; the context; then names of 1, 2 and 1 tokens, full stop and end.
+    own = N_CTX * (3 if class_specific else 1)
+    assert tokens.shape == (1 + own + 3 + 4 + 3, tiny.WIDTH)
+    ours = tower(tokens, packing)
     context = prompts.context.detach().clone().requires_grad_()
     theirs = literal_features(context, activation)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -83,6 +87,54 @@ def test_values_and_gradients_equal_77_tokens(tmp_path, class_specific, activati
     (ours * weights).sum().backward()
     (theirs * weights).sum().backward()
     torch.testing.assert_close(prompts.context.grad, context.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["quick_gelu", "gelu"])
+@pytest.mark.parametrize("class_specific", [False, True])
+def test_the_tower_passes_a_numerical_gradient_check(
+    tmp_path, class_specific, activation
+):
+    _, tower, prompts = make(tmp_path, class_specific, activation, n_ctx=2)
+    tokens, packing = prompts()
+    tower.double()
+    tokens = tokens.detach().double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: tower(x, packing), [tokens])
+
+
+@pytest.mark.parametrize("class_specific", [False, True])
+def test_without_gradients_the_features_are_the_same_bits(tmp_path, class_specific):
+    _, tower, prompts = make(tmp_path, class_specific)
+    with torch.no_grad():
+        scored = tower(*prompts())
+    assert torch.equal(scored, tower(*prompts()))
+
+
+def test_a_prompt_has_the_features_that_it_has_alone(tmp_path):
+    _, tower, prompts = make(tmp_path, class_specific=True)
+    tokens, packing = prompts()
+    together = tower(tokens, packing)
+    for row, name in enumerate(tiny.CLASS_TOKENS):
+        length = 1 + N_CTX + sum(token >= 0 for token in name) + 2
+        alone = Packing(N_CTX, True, [length - 1 - N_CTX])
+        assert packing.ends[row] == packing.rows[row, length - 1]
+        features = tower(tokens[packing.rows[row, :length]], alone)
+        torch.testing.assert_close(features[0], together[row], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("class_specific", [False, True])
+def test_a_block_keeps_nine_widths_a_row(tmp_path, class_specific):
+    """What is kept grows with the rows, not with the classes times the longest."""
+    _, tower, prompts = make(tmp_path, class_specific)
+    tokens, packing = prompts()
+    saved = {}
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda x: saved.setdefault(x.untyped_storage().data_ptr(), x), lambda x: x
+    ):
+        tower.blocks[0](tokens, packing)
+    kept = sum(x.untyped_storage().nbytes() // 4 for x in saved.values())
+    classes, length = packing.rows.shape
+    attention = tiny.HEADS * classes * length**2
+    assert kept == 9 * tokens.numel() + attention + 4 * len(tokens)
 
 
 def test_only_the_context_is_trained(tmp_path):
@@ -102,10 +154,12 @@ def test_a_context_may_start_from_a_text(tmp_path):
 
 def test_without_context_and_period_the_class_name_stands_alone(tmp_path):
     _, _, prompts = make(tmp_path, class_specific=False, n_ctx=0, period=False)
-    embedded, end = prompts()
+    tokens, packing = prompts()
     table = tiny.clip_tensors()["token_embedding"]
-    assert end.tolist() == [2, 3, 2]
+    assert packing.positions[packing.ends].tolist() == [2, 3, 2]
+    embedded = tokens[packing.rows]
     torch.testing.assert_close(embedded[1], table[[tiny.SOT, 4, 5, tiny.EOT]])
+    torch.testing.assert_close(embedded[2, :3], table[[tiny.SOT, 6, tiny.EOT]])
 
 
 def test_a_prompt_that_is_too_long_names_the_class(tmp_path):

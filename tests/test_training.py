@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 
 import tiny
 from mlrpl.__main__ import main
+from mlrpl.clip_text import ClipText
 from mlrpl.data.index import Index
 from mlrpl.encoder.cache import FeatureCache
 from mlrpl.errors import UserError
 from mlrpl.metrics import evaluate
 from mlrpl.model import Recognizer
 from mlrpl.options import Options
-from mlrpl.text_tower import ClipText
 from mlrpl.training import learning_rate, make_optimizer, run_epoch, train
 from mlrpl.training_data import Split
 from mlrpl.visual import VisualInputs

@@ -89,10 +89,11 @@ class Recognizer(nn.Module):
         Returns:
             the scores of the classes, [B, C] (Eq. 9).
         """
-        text = self.text_features() if text is None else text
         with self.products(features.device):
             visual = self.visual(features)
         visual = F.normalize(_at_least_fp32(visual), dim=-1)
+        if text is None:  # last, so that backward its activations are the first to go
+            text = self.text_features()
         if visual.shape[1] == 1:
             cosine = visual[:, 0] @ text.T
         else:

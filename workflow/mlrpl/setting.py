@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save
 
 from mlrpl.checkpoints import Checkpoint, fingerprint
+from mlrpl.clip_text import ClipText
 from mlrpl.data.index import Index
 from mlrpl.device import choose_device
 from mlrpl.encoder.cache import FeatureCache
@@ -24,7 +25,6 @@ from mlrpl.model import Recognizer, precision_on
 from mlrpl.options import Options
 from mlrpl.scores import THRESHOLDS
 from mlrpl.storage import atomic_path
-from mlrpl.text_tower import ClipText
 from mlrpl.training import Result, train
 from mlrpl.training_data import Split
 from mlrpl.visual import VISUAL, VisualInputs

@@ -1,90 +1,32 @@
-"""CLIP's frozen text tower, run on no more tokens than a prompt has.
+"""CLIP's frozen text tower, on the tokens that its features depend on.
 
 CLIP's text transformer is causal and its feature is read at the end-of-text token.
-Nothing after that token can reach the feature, so a sequence that is cut after the
-longest prompt gives the same feature as the padded one of 77 tokens.
+Nothing after that token can reach the feature, and what all prompts begin with has the
+same features in each. So the tower runs on rows of tokens, those after an end of text
+left out and those that prompts share there once (`prompts.packed`); its last layer on
+the ends of text alone. That is the same function with the same gradients as the padded
+sequences of 77 tokens.
 """
-
-import json
-import os
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from mlrpl.errors import UserError
-
-
-class ClipText:
-    """The text side of a CLIP for one data set, read from `clip.safetensors`.
-
-    Attributes:
-        metadata: the file's strings (encoder, activation, sot, eot, period, ...).
-        classes: the class names, in the order of the label matrix.
-        class_tokens: token ids of each class name, without start and end of text.
-        logit_scale: CLIP's frozen 1 / tau (100 for the published models).
-    """
-
-    def __init__(self, path: str | os.PathLike):
-        """Open the file; tensors are read when they are asked for.
-
-        Raises:
-            UserError: when the file is missing or not one that `encoder` wrote.
-        """
-        self.path = Path(path)
-        try:
-            self._file = safe_open(self.path, framework="pt")
-        except (OSError, SafetensorError) as error:
-            raise UserError(
-                f"{path}: not a readable safetensors file ({error}); remake it with "
-                "`mlrpl encoder`"
-            ) from error
-        self.metadata = self._file.metadata() or {}
-        missing = {"classes", "activation", "heads", "layers", "sot", "eot", "period"}
-        missing -= set(self.metadata)
-        if missing:
-            raise UserError(
-                f"{path}: no {sorted(missing)[0]} in its metadata; remake it with "
-                "`mlrpl encoder`"
-            )
-        self.classes: tuple[str, ...] = tuple(json.loads(self.metadata["classes"]))
-        self.class_tokens = [
-            [token for token in row if token >= 0]
-            for row in self.tensor("class_tokens").tolist()
-        ]
-        self.logit_scale = float(self.tensor("logit_scale"))
-
-    def tensor(self, name: str) -> Tensor:
-        """Return one tensor of the file."""
-        return self._file.get_tensor(name)
-
-    def embed(self, tokens: list[int]) -> Tensor:
-        """Return the token embeddings [len(tokens), W], reading those rows alone."""
-        table = self._file.get_slice("token_embedding")
-        rows = [table[token : token + 1] for token in tokens]
-        width = table.get_shape()[1]
-        return torch.cat(rows) if rows else torch.empty(0, width)
-
-    def visual_projection(self) -> tuple[Tensor, Tensor]:
-        """Return CLIP's linear map [K, D] of the spatial features, and its bias [D].
-
-        Raises:
-            UserError: when the encoder's image tower has no such linear map.
-        """
-        if "visual_projection" not in self._file.keys():  # noqa: SIM118 (no dict)
-            raise UserError(
-                f"{self.path}: the image tower of {self.metadata.get('encoder')} has "
-                "no linear map to the joint space; use projection: random"
-            )
-        return self.tensor("visual_projection"), self.tensor("visual_projection_bias")
+from mlrpl.causal_attention import (
+    attend_backward,
+    attention_weights,
+    pack,
+    unpack,
+)
+from mlrpl.clip_text import ClipText
+from mlrpl.prompts.packed import Packing
 
 
 class TextTower(nn.Module):
     """The frozen text transformer of CLIP, on embedded prompts.
 
-    The parameters are buffers: nothing here is ever trained.
+    The parameters are buffers: nothing here is ever trained. Under autocast its
+    products are in autocast's type; residuals, normalisation and attention are not.
     """
 
     def __init__(self, clip: ClipText):
@@ -94,7 +36,7 @@ class TextTower(nn.Module):
         self.eps = float(clip.metadata.get("layer_norm_eps", 1e-5))
         self.quick_gelu = clip.metadata["activation"] == "quick_gelu"
         self.blocks = nn.ModuleList(
-            _Block(clip, f"blocks.{i}.", self.heads, self.eps, self.quick_gelu)
+            Block(clip, f"blocks.{i}.", self.heads, self.eps, self.quick_gelu)
             for i in range(int(clip.metadata["layers"]))
         )
         for name in ("positional_embedding", "text_projection"):
@@ -108,33 +50,36 @@ class TextTower(nn.Module):
         """The longest sequence that the tower has position embeddings for."""
         return self.positional_embedding.shape[0]
 
-    def forward(self, prompts: Tensor, end: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, packing: Packing) -> Tensor:
         """Encode prompts.
 
         Args:
-            prompts: embedded tokens [C, T, W], T at most the context length; what
-                follows a prompt's end of text is ignored.
-            end: position [C] of each prompt's end-of-text token.
+            tokens: embedded tokens [N, W] of C prompts.
+            packing: where they are.
 
         Returns:
             text features [C, D], not normalised (Eq. 8).
         """
-        x = prompts + self.positional_embedding[: prompts.shape[1]]
-        for block in self.blocks:
-            x = block(x)
-        x = x[torch.arange(len(x), device=x.device), end]
-        x = F.layer_norm(
-            x, x.shape[-1:], self.ln_final_weight, self.ln_final_bias, self.eps
-        )
-        return x @ self.text_projection
+        x = tokens + self.positional_embedding[packing.positions]
+        kind, dtype = x.device.type, x.dtype
+        if torch.is_autocast_enabled(kind):
+            dtype = torch.get_autocast_dtype(kind)
+        with torch.autocast(kind, enabled=False):
+            for i, block in enumerate(self.blocks):
+                x = block(x, packing, dtype, ends_only=i == len(self.blocks) - 1)
+            x = F.layer_norm(
+                x, x.shape[-1:], self.ln_final_weight, self.ln_final_bias, self.eps
+            )
+            return x.to(dtype) @ self.text_projection.to(dtype)
 
 
-class _Block(nn.Module):
+class Block(nn.Module):
     """A pre-norm residual block with causal self-attention."""
 
     def __init__(
         self, clip: ClipText, prefix: str, heads: int, eps: float, quick_gelu: bool
     ):
+        """Read the tensors whose names begin with `prefix`."""
         super().__init__()
         self.heads, self.eps, self.quick_gelu = heads, eps, quick_gelu
         for name in (
@@ -153,35 +98,127 @@ class _Block(nn.Module):
         ):
             tensor = clip.tensor(prefix + name)
             self.register_buffer(name.replace(".", "_"), tensor, persistent=False)
+        self._cast: dict[str, Tensor] = {}
 
-    def forward(self, x: Tensor) -> Tensor:
-        batch, length, width = x.shape
-        h = F.layer_norm(x, (width,), self.ln_1_weight, self.ln_1_bias, self.eps)
-        qkv = F.linear(h, self.attn_in_proj_weight, self.attn_in_proj_bias)
-        qkv = qkv.view(batch, length, 3, self.heads, width // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        h = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        h = h.transpose(1, 2).reshape(batch, length, width)
-        x = x + F.linear(h, self.attn_out_proj_weight, self.attn_out_proj_bias)
-        h = F.layer_norm(x, (width,), self.ln_2_weight, self.ln_2_bias, self.eps)
-        h = F.linear(h, self.mlp_c_fc_weight, self.mlp_c_fc_bias)
-        h = _QuickGELU.apply(h) if self.quick_gelu else F.gelu(h)
-        return x + F.linear(h, self.mlp_c_proj_weight, self.mlp_c_proj_bias)
+    def forward(
+        self,
+        x: Tensor,
+        packing: Packing,
+        dtype: torch.dtype | None = None,
+        ends_only: bool = False,
+    ) -> Tensor:
+        """Apply the block.
+
+        Args:
+            x: rows [N, W].
+            packing: which tokens the rows are.
+            dtype: of the products; by default that of `x`.
+            ends_only: return the rows of the ends of text alone.
+
+        Returns:
+            rows [N, W], or [C, W] of the ends of text.
+        """
+        return _BlockFunction.apply(x, self, packing, dtype or x.dtype, ends_only)
+
+    def weights(self, name: str, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return weight and bias of a linear map, cast once: they are frozen."""
+        weight, bias = (getattr(self, f"{name}{end}") for end in ("weight", "bias"))
+        if weight.dtype == dtype:
+            return weight, bias
+        cast = self._cast.get(name)
+        if cast is None or cast[0].dtype != dtype or cast[0].device != weight.device:
+            cast = self._cast[name] = weight.to(dtype), bias.to(dtype)
+        return cast
+
+    def normalise(self, x: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a layer normalisation of rows, and their means and inverse spreads."""
+        weight, bias = (getattr(self, f"ln_{number}_{e}") for e in ("weight", "bias"))
+        return torch.native_layer_norm(x, x.shape[-1:], weight, bias, self.eps)
+
+    def normalise_backward(
+        self, grad: Tensor, x: Tensor, number: int, mean: Tensor, spread: Tensor
+    ) -> Tensor:
+        """Return the gradient of a layer normalisation's rows."""
+        weight, bias = (getattr(self, f"ln_{number}_{e}") for e in ("weight", "bias"))
+        return torch.ops.aten.native_layer_norm_backward(
+            grad.to(x.dtype),
+            x,
+            x.shape[-1:],
+            mean,
+            spread,
+            weight,
+            bias,
+            [True, False, False],
+        )[0]
 
 
-class _QuickGELU(torch.autograd.Function):
-    """h sigmoid(1.702 h); of three tensors of h's size it keeps one, the slope."""
+class _BlockFunction(torch.autograd.Function):
+    """A block whose weights have no gradient.
+
+    For the backward pass it keeps 9 W numbers a row (x; query, key and value; the sum
+    after the attention; what the activation gets) and the attention's weights.
+
+    QuickGELU h sigmoid(1.702 h) is SiLU(1.702 h) / 1.702; the factors go into the
+    products on both sides of it, and backward they cancel.
+    """
 
     @staticmethod
-    def forward(ctx, h: Tensor) -> Tensor:
-        s = torch.sigmoid(1.702 * h)
-        out = h * s
+    def forward(
+        ctx,
+        x: Tensor,
+        block: Block,
+        packing: Packing,
+        dtype: torch.dtype,
+        ends_only: bool,
+    ) -> Tensor:
+        width, ends = x.shape[1], packing.ends if ends_only else slice(None)
+        h, *moments = block.normalise(x, 1)
+        h = h.to(dtype)
+        weight, bias = block.weights("attn_in_proj_", dtype)
+        if ends_only:
+            q = F.linear(h[ends], weight[:width], bias[:width])
+            kv = F.linear(h, weight[width:], bias[width:])
+            k, v = kv.split(width, dim=1)
+        else:
+            q, k, v = F.linear(h, weight, bias).split(width, dim=1)
+        unpacked = [unpack(rows, block.heads, packing) for rows in (q, k, v)]
+        look = attention_weights(*unpacked[:2], packing)
+        attended = pack(look @ unpacked[2], block.heads, packing).to(dtype)
+        x2 = x[ends] + F.linear(attended, *block.weights("attn_out_proj_", dtype))
+        h, *moments_2 = block.normalise(x2, 2)
+        weight, bias = block.weights("mlp_c_fc_", dtype)
+        scale = 1.702 if block.quick_gelu else 1.0
+        f = torch.addmm(bias, h.to(dtype), weight.T, beta=scale, alpha=scale)
+        h = F.silu(f) if block.quick_gelu else F.gelu(f)
         if ctx.needs_input_grad[0]:
-            # The slope is s + 1.702 h s (1 - s) = s (1 + 1.702 (h - out)).
-            ctx.save_for_backward(s.mul_((h - out).mul_(1.702).add_(1)))
-        return out
+            ctx.save_for_backward(x, q, k, v, look, x2, f, *moments, *moments_2)
+            ctx.block, ctx.packing, ctx.dtype, ctx.ends = block, packing, dtype, ends
+        weight, bias = block.weights("mlp_c_proj_", dtype)
+        return torch.addmm(bias, h, weight.T, alpha=1 / scale) + x2
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        (slope,) = ctx.saved_tensors
-        return grad * slope
+    def backward(ctx, grad: Tensor):
+        x, q, k, v, look, x2, f, mean, spread, mean_2, spread_2 = ctx.saved_tensors
+        block, packing, dtype, ends = ctx.block, ctx.packing, ctx.dtype, ctx.ends
+        into_qkv, into_out, into_fc, into_proj = (
+            block.weights(name, dtype)
+            for name in ("attn_in_proj_", "attn_out_proj_", "mlp_c_fc_", "mlp_c_proj_")
+        )
+        g = grad.to(dtype) @ into_proj[0]
+        aten = torch.ops.aten
+        g = (aten.silu_backward if block.quick_gelu else aten.gelu_backward)(g, f)
+        g = g @ into_fc[0]
+        q, k, v = (unpack(rows, block.heads, packing) for rows in (q, k, v))
+        grad_2 = grad + block.normalise_backward(g, x2, 2, mean_2, spread_2)
+        g = grad_2.to(dtype) @ into_out[0]
+        g = attend_backward(g, q, k, v, look, block.heads, packing)
+        if len(g[0]) == len(x):
+            g = torch.cat(g, dim=1).to(dtype) @ into_qkv[0]
+        else:
+            width = x.shape[1]
+            queries = g[0].to(dtype) @ into_qkv[0][:width]
+            g = torch.cat(g[1:], dim=1).to(dtype) @ into_qkv[0][width:]
+            g[ends] += queries
+        grad_x = block.normalise_backward(g, x, 1, mean, spread)
+        grad_x[ends] += grad_2
+        return grad_x, None, None, None, None

@@ -2,7 +2,7 @@
 
 In the formulas: B images, L locations, K channels of the map, C classes, G numbers of a
 class vector, J the joint width, D the width of the text features, E = B L C J entries
-of Eq. 3's tensor; T tokens, W width and N layers of the text tower. A product of
+of Eq. 3's tensor; R rows, T tokens, H heads and W width of the text tower. A product of
 [m, k] and [k, n] takes 2 m k n operations; a linear layer takes that once forward and
 once backward for each of its two gradients, the input's and the weight's. Bytes are
 those of fp32.
@@ -108,14 +108,49 @@ def literal_decoupling(
 
 
 def text_tower(
+    *,
+    rows: int,
+    prompts: int,
+    tokens: int,
+    width: int,
+    layers: int,
+    heads: int,
+    text: int,
+) -> Work:
+    """Count the product's text tower (`text_tower.py`), forward and backward.
+
+    Its weights are frozen: backward, each product is taken once, for its input. R rows
+    of tokens go through the linear maps, and C prompts of T tokens through the
+    attention.
+
+    - A layer has 12 W^2 weights: 2 x 2 R 12 W^2. Its attention, the weights of which
+      are kept, takes two products of 2 C T^2 W forward and four backward (the causal
+      half that could be left out is counted).
+    - The last layer: 2 x 2 R 2 W^2 for keys and values, 2 x 2 C 10 W^2 for the rest of
+      the ends of text, and products of 2 C T W.
+    - Projection: 2 x 2 C W D.
+
+    SiLU has 4 W sigmoids a row, forward and backward. Of each row 9 W values a layer
+    are kept, and the attention's weights.
+    """
+    full = layers - 1
+    flops = full * (4 * rows * 12 * width**2 + 12 * prompts * tokens**2 * width)
+    flops += 4 * (2 * rows + 10 * prompts) * width**2 + 12 * prompts * tokens * width
+    flops += 4 * prompts * width * text
+    kept = full * (9 * rows * width + heads * prompts * tokens**2)
+    kept += (3 * rows + 6 * prompts) * width + heads * prompts * tokens
+    sigmoid = 2 * 4 * width * (full * rows + prompts)
+    return Work(flops, sigmoid, 4 * (layers * 2 * 12 * width**2 + 2 * kept))
+
+
+def literal_text_tower(
     *, prompts: int, tokens: int, width: int, layers: int, text: int
 ) -> Work:
-    """Count the frozen text tower, forward and the gradient of its input.
+    """Count the text tower on padded sequences, forward and backward.
 
-    A layer has 12 W^2 weights: 2 x 2 C T 12 W^2 operations; its attention takes two
-    products of 2 C T^2 W forward and, as the scores are made again, five backward (the
-    causal half that could be left out is counted). Projection: 2 x 2 C W D. QuickGELU
-    has 4 C T W sigmoids a layer. Of each token 10 W values a layer are kept.
+    As the product's, with R = C T rows in each layer and with torch's attention, which
+    makes its weights again: five products backward. Of each token 10 W values a layer
+    are kept.
     """
     rows = prompts * tokens
     linear = 4 * rows * 12 * width**2

@@ -20,12 +20,12 @@ from mlrpl.bench.inputs import (
 from mlrpl.bench.measuring import seconds
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
+from mlrpl.clip_text import ClipText
 from mlrpl.encoder.cache import FeatureCache
 from mlrpl.losses import LOSSES
 from mlrpl.model import Recognizer
 from mlrpl.options import Options
 from mlrpl.scores import Scores
-from mlrpl.text_tower import ClipText
 from mlrpl.training import make_optimizer, run_epoch, score
 from mlrpl.training_data import Split
 

@@ -13,13 +13,13 @@ import yaml
 from PIL import Image
 
 from mlrpl.bench.sizes import Sizes
+from mlrpl.clip_text import ClipText
 from mlrpl.config import validate
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 from mlrpl.model import Recognizer
 from mlrpl.options import Options
 from mlrpl.plan import method_options
-from mlrpl.text_tower import ClipText
 from mlrpl.visual import VisualInputs
 
 CONFIG_PATH = Path(__file__).resolve().parents[3] / "config.yaml"

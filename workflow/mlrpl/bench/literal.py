@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mlrpl.clip_text import ClipText
 from mlrpl.model import Recognizer
 from mlrpl.prompts import Prompts
-from mlrpl.text_tower import ClipText, TextTower
+from mlrpl.text_tower import TextTower
 from mlrpl.visual.semantic_decoupling import SemanticDecoupling
 
 
@@ -55,7 +56,8 @@ class PaddedPrompts(nn.Module):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """Return embedded prompts [C, 77, W] and each end of text's position [C]."""
-        embedded, end = self.prompts()
+        tokens, packing = self.prompts()
+        embedded, end = tokens[packing.rows], packing.positions[packing.ends]
         missing = self.context_length - embedded.shape[1]
         padding = self.padding.expand(len(embedded), missing, -1)
         return torch.cat([embedded, padding], dim=1), end

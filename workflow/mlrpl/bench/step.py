@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mlrpl.bench import counts
 from mlrpl.bench.inputs import load_config, make_labels, make_model, make_options
-from mlrpl.bench.literal import literal
+from mlrpl.bench.literal import PaddedPrompts, literal
 from mlrpl.bench.measuring import (
     Rates,
     Stopwatch,
@@ -27,10 +27,10 @@ from mlrpl.bench.measuring import (
 )
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
+from mlrpl.clip_text import ClipText
 from mlrpl.device import choose_device
 from mlrpl.losses import LOSSES
 from mlrpl.model import Recognizer
-from mlrpl.text_tower import ClipText
 from mlrpl.training import make_optimizer, run_epoch
 from mlrpl.training_data import Batch
 from mlrpl.visual import bilinear_attention
@@ -46,13 +46,13 @@ class Measured:
     Attributes:
         parts: seconds of each of `PARTS`.
         memory: bytes at the peak of the first step, above model and batch.
-        tokens: length of the prompts.
+        rows: of tokens, on which the text tower ran.
         work: counted work of each part.
     """
 
     parts: dict[str, float]
     memory: int
-    tokens: int
+    rows: int
     work: dict[str, counts.Work]
 
     @property
@@ -136,11 +136,9 @@ def measure_variant(
         sizes.budget,
         warm_up=False,  # the step before was it
     )
-    embedded = model.prompts()[0]
-    work = count_work(
-        sizes, texts, images, embedded.shape[1], variant, parameters(model)
-    )
-    return Measured(watch.medians(), memory, embedded.shape[1], work)
+    work = count_work(sizes, texts, images, model)
+    rows = model.prompts()[0].shape[:-1].numel()
+    return Measured(watch.medians(), memory, rows, work)
 
 
 def parameters(model: Recognizer) -> int:
@@ -149,12 +147,7 @@ def parameters(model: Recognizer) -> int:
 
 
 def count_work(
-    sizes: Sizes,
-    clip: ClipText,
-    images: int,
-    tokens: int,
-    variant: str,
-    trained: int,
+    sizes: Sizes, clip: ClipText, images: int, model: Recognizer
 ) -> dict[str, counts.Work]:
     """Count the work of each part of a step.
 
@@ -162,10 +155,9 @@ def count_work(
         sizes: of everything that is not given.
         clip: the text side.
         images: B.
-        tokens: T.
-        variant: "product" or "literal".
-        trained: number of trained parameters.
+        model: the recognizer, literal or not.
     """
+    is_literal = isinstance(model.prompts, PaddedPrompts)
     classes, text = len(clip.classes), int(clip.metadata["embed_dim"])
     shape = {
         "images": images,
@@ -177,19 +169,28 @@ def count_work(
         "text": text,
     }
     entries = images * sizes.locations * classes * sizes.joint_dim
-    if variant == "literal":
+    if is_literal:
         visual = counts.literal_decoupling(**shape)
     else:
         visual = counts.decoupling(**shape, kept=entries <= bilinear_attention.KEEP)
-    tower = counts.text_tower(
-        prompts=classes,
-        tokens=tokens,
-        width=clip.tensor("text_projection").shape[0],
-        layers=int(clip.metadata["layers"]),
-        text=text,
-    )
+    tower_shape = {
+        "prompts": classes,
+        "width": clip.tensor("text_projection").shape[0],
+        "layers": int(clip.metadata["layers"]),
+        "text": text,
+    }
+    tokens, packing = model.prompts()
+    if is_literal:
+        tower = counts.literal_text_tower(tokens=tokens.shape[1], **tower_shape)
+    else:
+        tower = counts.text_tower(
+            rows=len(tokens),
+            tokens=packing.rows.shape[1],
+            heads=int(clip.metadata["heads"]),
+            **tower_shape,
+        )
     loss = counts.loss(images=images, classes=classes, text=text)
-    optimizer = counts.optimizer(parameters=trained)
+    optimizer = counts.optimizer(parameters=parameters(model))
     return dict(zip(PARTS, (visual, tower, loss, optimizer), strict=True))
 
 
@@ -229,7 +230,8 @@ def measure(
 
 
 def _step_rows(name: str, step: Measured) -> list[Row]:
-    rows = [Row(name, step.total, "s", f"the sum of its parts, {step.tokens} tokens")]
+    note = f"the sum of its parts; {step.rows:,} tokens through the text tower"
+    rows = [Row(name, step.total, "s", note)]
     for part, value in step.parts.items():
         share = 100 * value / step.total
         rows.append(Row(f"{name}: {part}", value, "s", f"{share:.0f} % of the step"))

@@ -254,8 +254,8 @@ def memory_need(
         image = found.feature.read_bytes(options["visual"])
         needs.append((train.images * views * image, test.images * image, run))
         if found.text and train.classes:
-            tokens = sizes.prompt_tokens(options, found.text)
-            tower = max(tower, found.text.training_bytes(train.classes, tokens))
+            rows = sizes.prompt_rows(options, found.text, train.classes)
+            tower = max(tower, found.text.training_bytes(rows))
     if not work.to_do:
         return None
     threads = min(config["threads"]["train"], cores)

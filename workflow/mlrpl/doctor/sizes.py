@@ -29,8 +29,8 @@ GLOVE_WIDTH = 300
 # Tokens of a prompt besides its context: start, a name of three, full stop, end.
 NAME_TOKENS = 6
 # Widths a token that a block keeps for its backward pass: what is normalised, twice,
-# query, key and value, attention's output, and four of the activation's slope.
-KEPT_WIDTHS = 10
+# query, key and value, and four that the activation gets.
+KEPT_WIDTHS = 9
 # Operations an entry of the attention's tensor: product, sigmoid, logit, weighted mean.
 ATTENTION_OPERATIONS = 16
 
@@ -259,9 +259,9 @@ class Text:
         """Bytes of `clip.safetensors`, in fp32."""
         return 4 * (12 * self.layers * self.width**2 + self.vocabulary * self.width)
 
-    def training_bytes(self, classes: int, tokens: int) -> int:
+    def training_bytes(self, rows: int) -> int:
         """Bytes of the blocks and of what their backward pass keeps, in fp32."""
-        kept = KEPT_WIDTHS * classes * tokens * self.layers * self.width
+        kept = KEPT_WIDTHS * rows * self.layers * self.width
         return 4 * (12 * self.layers * self.width**2 + kept)
 
 
@@ -287,6 +287,14 @@ def _context(options: Mapping[str, Any]) -> int:
 def prompt_tokens(options: Mapping[str, Any], text: Text) -> int:
     """Return the tokens of the longest prompt, for class names of three tokens."""
     return min(_context(options) + NAME_TOKENS, text.context)
+
+
+def prompt_rows(options: Mapping[str, Any], text: Text, classes: int) -> int:
+    """Return the rows that the text tower runs on; shared tokens stand there once."""
+    tokens, shared = prompt_tokens(options, text), 1
+    if options["prompts"] == "shared":
+        shared += _context(options)
+    return shared + classes * (tokens - shared)
 
 
 def parameters(
@@ -341,7 +349,7 @@ def training_operations(
     head = head_operations(options, feature, train.classes)
     tokens = prompt_tokens(options, text)
     block = 12 * text.width**2 + 2 * tokens * text.width
-    tower = 2 * train.classes * tokens * text.layers * block
+    tower = 2 * prompt_rows(options, text, train.classes) * text.layers * block
     steps = math.ceil(train.images / options["batch_size"])
     tests = options["epochs"] // options["eval_every"]
     tests += bool(options["epochs"] % options["eval_every"] or not options["epochs"])

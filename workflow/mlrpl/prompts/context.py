@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from mlrpl.clip_text import ClipText
 from mlrpl.errors import UserError
-from mlrpl.text_tower import ClipText
+from mlrpl.prompts.packed import Packing
 
 
 class Prompts(nn.Module):
@@ -54,13 +55,10 @@ class Prompts(nn.Module):
                 f"class {name!r}: its prompt takes {1 + n_ctx + longest} tokens and "
                 f"the text tower has {context_length}; lower n_ctx"
             )
-        fixed = torch.zeros(len(suffixes), longest, width)
-        for row, tokens in enumerate(suffixes):
-            fixed[row, : len(tokens)] = clip.embed(tokens)
-        lengths = torch.tensor([len(tokens) for tokens in suffixes])
-        self.register_buffer("prefix", prefix.expand(len(suffixes), 1, width).clone())
-        self.register_buffer("suffix", fixed)
-        self.register_buffer("end", n_ctx + lengths)
+        tokens = [token for suffix in suffixes for token in suffix]
+        self.register_buffer("prefix", prefix)
+        self.register_buffer("suffix", clip.embed(tokens))
+        self.packing = Packing(n_ctx, class_specific, [len(s) for s in suffixes])
         shape = (len(suffixes), n_ctx, width) if class_specific else (n_ctx, width)
         if context is None:
             vectors = std * torch.randn(shape)
@@ -68,7 +66,7 @@ class Prompts(nn.Module):
             vectors = context.expand(shape).clone()
         self.context = nn.Parameter(vectors)
 
-    def forward(self) -> tuple[Tensor, Tensor]:
-        """Return embedded prompts [C, T, W] and each end of text's position [C]."""
-        context = self.context.expand(len(self.suffix), *self.context.shape[-2:])
-        return torch.cat([self.prefix, context, self.suffix], dim=1), self.end
+    def forward(self) -> tuple[Tensor, Packing]:
+        """Return the embedded tokens [N, W] of all prompts, and where they are."""
+        context = self.context.flatten(0, -2)
+        return torch.cat([self.prefix, context, self.suffix]), self.packing

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from mlrpl.text_tower import ClipText
+from mlrpl.clip_text import ClipText
 
 
 @dataclass(frozen=True)
