@@ -133,6 +133,8 @@ def train_code(wildcards):
         "encoder/cache",
         "visual/inputs",
         "visual/bilinear_attention",
+        "visual/fused_attention",
+        "visual/fused_kernels",
         f"visual/{chosen['visual']}*",
         f"losses/{chosen['loss']}",
     )

@@ -64,7 +64,8 @@ def decoupling(
       mean: 3 x 2 B C L D. Raw and fewer classes: the weighted mean: 2 x 2 B C L K;
       to_text: 3 x 2 B C K D.
 
-    sigmoid: E forward and, where the tensor is not kept, E again backward.
+    sigmoid: E forward and, where the tensor is not kept, E again backward. On a GPU
+    the fused kernels compute 2 E backward, which the floor does not grant them.
     """
     b, l, k, c, j, d = images, locations, channels, classes, joint, text  # noqa: E741
     entries = b * l * c * j

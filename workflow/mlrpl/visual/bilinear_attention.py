@@ -7,12 +7,16 @@ and again in the backward pass, and never kept; unless it is small.
 What is made is s = sigmoid(2 u_l * v_c), for t = 2 s - 1: torch's vectorised sigmoid
 takes a third of the time of its tanh on a CPU. The constant leaves the softmax as it
 is, and the factors 2 go over [C, J] and [J] alone.
+
+On a CUDA device the kernels of `fused_attention` do all this where they can be used.
 """
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+
+from mlrpl.visual import fused_attention
 
 # Entries of s that are held at once: on a CPU 1 MiB of fp32, which stays in a core's
 # cache; on a GPU 256 MiB, enough to fill it, so that few kernels are started.
@@ -47,7 +51,10 @@ def _attend(
 ) -> tuple[Tensor, Tensor]:
     classes, direction = 2 * classes, 2 * direction
     if locations.numel() * len(classes) > KEEP:
-        attention, mean = _BilinearAttention.apply(locations, classes, direction)
+        function = _BilinearAttention
+        if fused_attention.usable(function, locations, classes):
+            function = fused_attention.FusedAttention
+        attention, mean = function.apply(locations, classes, direction)
     else:
         s = _sigmoid(locations, classes)
         attention = torch.softmax(s @ direction, dim=-1)
