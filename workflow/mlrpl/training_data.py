@@ -124,7 +124,7 @@ class Split:
     def _take(self, view: int, rows: Tensor) -> Tensor:
         if self.place == "disk":
             return torch.from_numpy(self._cache.take(self._reads, rows.numpy(), view))
-        return self.features[view][rows]
+        return self.features[view].index_select(0, rows)
 
     def _ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         """Iterate, and make the next batch meanwhile where that is work for others."""
