@@ -36,6 +36,7 @@ include: "workflow/rules/figures.smk"
 # Small trainings share one process's imports, where jobs run on this machine.
 onstart:
     forkserver.start()
+    drop_default_rate_limit()
 
 
 # An ablation is a file with a rule of the same name, and a target: drop one in.

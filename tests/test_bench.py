@@ -22,6 +22,7 @@ from mlrpl.bench.measuring import Rates, Stopwatch, in_fresh_process, peak_memor
 from mlrpl.bench.report import number
 from mlrpl.clip_text import ClipText
 from mlrpl.commands.bench import TITLES
+from mlrpl.gradients import Gradients
 from mlrpl.losses import LOSSES
 from mlrpl.training import make_optimizer, run_epoch
 from mlrpl.training_data import Batch
@@ -193,7 +194,8 @@ def test_the_literal_step_equals_the_products(sizes, clip, monkeypatch, pooled, 
 def test_the_step_in_parts_is_the_training_loops_step(sizes, clip):
     model, options, batch, loss = make(sizes, clip)
     whole = copy.deepcopy(model)
-    run_epoch(whole, loss, make_optimizer(options, whole), 0.002, [batch])
+    gradients = Gradients(whole, loss)
+    run_epoch(gradients, make_optimizer(options, whole), 0.002, [batch])
     watch = Stopwatch(torch.device("cpu"))
     module = model.visual
     step.cut_step(model, loss, make_optimizer(options, model), batch, watch)
@@ -321,7 +323,7 @@ def test_the_better_of_two_measured_rates_counts():
 
 def test_scaling_leaves_what_does_not_depend_on_the_batch():
     times = {"visual module": 8.0, "text tower": 4.0, "loss": 2.0, "optimiser": 1.0}
-    assert step.scaled_time(step.Measured(times, 1, 77, {}), 8) == 85
+    assert step.scaled_time(step.Measured(times, 15.0, 1, 77, {}), 8) == 85
 
 
 def sum_of_ones():

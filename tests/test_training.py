@@ -19,6 +19,7 @@ from mlrpl.clip_text import ClipText
 from mlrpl.data.index import Index
 from mlrpl.encoder.cache import FeatureCache
 from mlrpl.errors import UserError
+from mlrpl.gradients import Gradients
 from mlrpl.metrics import evaluate
 from mlrpl.model import Recognizer
 from mlrpl.options import Options
@@ -211,7 +212,7 @@ def test_sgd_steps_are_those_of_the_formula(files):
         n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None
     }
     model.zero_grad()
-    run_epoch(model, loss_of, make_optimizer(options, model), 0.01, [batch])
+    run_epoch(Gradients(model, loss_of), make_optimizer(options, model), 0.01, [batch])
     for name, parameter in model.named_parameters():
         step = gradients[name] + 5e-4 * before[name] if name in gradients else 0
         torch.testing.assert_close(

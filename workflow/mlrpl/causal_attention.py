@@ -70,13 +70,10 @@ def attend_backward(
         heads: H.
         packing: which tokens the rows are.
     """
-    if q.shape[1] == 1:
-        grad = unpack(grad, heads, packing)
-    else:
+    grad = unpack(grad, heads, packing)
+    if q.shape[1] > 1:
         # A row was read at its origin; from elsewhere nothing flows back to it.
-        rows = grad.view(len(grad), heads, -1).transpose(0, 1).to(q.dtype)
-        grad = torch.zeros_like(q)
-        grad.view(heads, -1, q.shape[2])[:, packing.origin] = rows
+        grad.view(heads, -1, q.shape[2]).masked_fill_(packing.repeated, 0)
     grad_v = weights.transpose(1, 2) @ grad
     grad_weights = grad @ v.transpose(1, 2)
     inner = (grad_weights * weights).sum(-1, keepdim=True)

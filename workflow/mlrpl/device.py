@@ -45,6 +45,9 @@ def choose_device(name: str, deterministic: bool = False) -> torch.device:
         # cuBLAS is deterministic only with this set before its first use.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+        # Nothing here reads memory before it is written; to fill it takes a kernel
+        # for each new tensor.
+        torch.utils.deterministic.fill_uninitialized_memory = False
     if device.type == "cpu":
         keep_freed_memory()
     return device

@@ -192,14 +192,14 @@ class _BlockFunction(torch.autograd.Function):
         h = F.silu(f) if block.quick_gelu else F.gelu(f)
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(x, q, k, v, look, x2, f, *moments, *moments_2)
-            ctx.block, ctx.packing, ctx.dtype, ctx.ends = block, packing, dtype, ends
+            ctx.block, ctx.packing, ctx.dtype = block, packing, dtype
         weight, bias = block.weights("mlp_c_proj_", dtype)
         return torch.addmm(bias, h, weight.T, alpha=1 / scale) + x2
 
     @staticmethod
     def backward(ctx, grad: Tensor):
         x, q, k, v, look, x2, f, mean, spread, mean_2, spread_2 = ctx.saved_tensors
-        block, packing, dtype, ends = ctx.block, ctx.packing, ctx.dtype, ctx.ends
+        block, packing, dtype = ctx.block, ctx.packing, ctx.dtype
         into_qkv, into_out, into_fc, into_proj = (
             block.weights(name, dtype)
             for name in ("attn_in_proj_", "attn_out_proj_", "mlp_c_fc_", "mlp_c_proj_")
@@ -218,7 +218,7 @@ class _BlockFunction(torch.autograd.Function):
             width = x.shape[1]
             queries = g[0].to(dtype) @ into_qkv[0][:width]
             g = torch.cat(g[1:], dim=1).to(dtype) @ into_qkv[0][width:]
-            g[ends] += queries
+            g += packing.at_ends(queries)
+            grad_2 = packing.at_ends(grad_2)
         grad_x = block.normalise_backward(g, x, 1, mean, spread)
-        grad_x[ends] += grad_2
-        return grad_x, None, None, None, None
+        return grad_x + grad_2, None, None, None, None

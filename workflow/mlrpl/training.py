@@ -2,23 +2,24 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from mlrpl.average_precision import average_precision
 from mlrpl.checkpoints import Checkpoint
 from mlrpl.errors import UserError
+from mlrpl.gradients import Gradients, gradients_of
 from mlrpl.losses import LOSSES
 from mlrpl.model import Recognizer
 from mlrpl.optimizers import SGD, AdamW, Group
 from mlrpl.options import Options
-from mlrpl.training_data import Split
+from mlrpl.training_data import Batch, Split
 
 # Images that are scored at once; only memory and speed depend on it.
 TEST_BATCH = 256
@@ -102,6 +103,7 @@ def train(
         UserError: when the loss is no longer a number.
     """
     loss_function = LOSSES[options.loss].from_options(options)
+    gradients = gradients_of(model, loss_function, training.device)
     optimizer = make_optimizer(options, model)
     history: list[Epoch] = []
     best = last = np.empty(0)
@@ -132,7 +134,7 @@ def train(
         if epoch:
             lr = learning_rate(options, epoch - 1)
             batches = training.shuffled(options.batch_size, seed, epoch)
-            loss = run_epoch(model, loss_function, optimizer, lr, batches)
+            loss = run_epoch(gradients, optimizer, lr, batches)
             if not math.isfinite(loss):
                 raise UserError(
                     f"options: lr: {options.lr}: the loss is {loss} in epoch {epoch}; "
@@ -176,19 +178,14 @@ def restore(model: Recognizer, optimizer: SGD | AdamW, state: dict) -> None:
 
 
 def run_epoch(
-    model: Recognizer,
-    loss_function: Callable[..., Tensor],
-    optimizer: SGD | AdamW,
-    lr: float,
-    batches,
+    gradients: Gradients, optimizer: SGD | AdamW, lr: float, batches: Iterable[Batch]
 ) -> float:
     """Take one optimiser step a batch; return the mean loss over the images."""
     total, images = torch.zeros(()), 0
     for batch in batches:
-        loss = loss_function(model(batch.features), batch.labels)
-        loss.backward()
+        loss = gradients(batch)
         optimizer.step(lr)
-        total = total.to(loss.device) + loss.detach() * len(batch.labels)
+        total = total.to(loss.device) + loss * len(batch.labels)
         images += len(batch.labels)
     return float(total) / max(images, 1)
 

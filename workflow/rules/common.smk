@@ -27,6 +27,20 @@ from mlrpl.config import validate
 from mlrpl.errors import UserError
 
 
+def drop_default_rate_limit():
+    """Let jobs of this machine start when cores are free, and at no other time.
+
+    By default Snakemake limits them to 100 a second, for which each look at the queue
+    asks for another one a second later: one more a second for every job that has ended,
+    after 400 jobs a core's time (Snakemake pull request 3744). A limit that was asked
+    for stays.
+    """
+    scheduler = workflow.scheduler
+    limit = getattr(scheduler, "job_rate_limiter", None)
+    if workflow.local_exec and limit and (limit.max_jobs, limit.timespan) == (100, 1):
+        scheduler.job_rate_limiter = None
+
+
 def one_line(error):
     """Stop with the error's line alone: a mistake of the user has no traceback."""
     sys.exit(f"Error: {error}")
@@ -120,6 +134,7 @@ def train_code(wildcards):
     chosen = method_options(wildcards.method)
     return code(
         "training",
+        "gradients",
         "optimizers",
         "training_data",
         "setting",

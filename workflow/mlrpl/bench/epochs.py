@@ -22,6 +22,7 @@ from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
 from mlrpl.clip_text import ClipText
 from mlrpl.encoder.cache import FeatureCache
+from mlrpl.gradients import gradients_of
 from mlrpl.losses import LOSSES
 from mlrpl.model import Recognizer
 from mlrpl.options import Options
@@ -103,14 +104,16 @@ def _epoch(
     )
     few = _split(2, sizes, clip, model, device, folder)
     loss_function = LOSSES[options.loss].from_options(options)
+    gradients = gradients_of(model, loss_function, device)
     optimizer = make_optimizer(options, model)
 
     def train(split: Split) -> None:
         shuffled = split.shuffled(options.batch_size, 0, 1)
-        run_epoch(model, loss_function, optimizer, options.lr, shuffled)
+        run_epoch(gradients, optimizer, options.lr, shuffled)
 
     limits = (device, sizes.repeats, sizes.budget)
-    train(few)  # the warm-up
+    # The warm-up; on a GPU a whole batch, of which a graph is captured.
+    train(training if device.type == "cuda" else few)
     steps = -(-data.train // sizes.batch)
     step = seconds(lambda: train(training), *limits, warm_up=False)
     # A test makes the text features once, and then scores the images.

@@ -45,12 +45,14 @@ class PartialAsymmetricLoss(nn.Module):
             log_not_q = torch.log((scores.log_not_p.exp() + self.margin).clamp(max=1))
         else:
             log_not_q = scores.log_not_p
-        loss = torch.where(labels > 0, scores.log_p, log_not_q)
-        base = torch.where(labels > 0, scores.log_not_p.exp(), q)
-        gamma = torch.where(labels > 0, self.gamma_pos, self.gamma_neg)
+        positive = labels > 0
+        loss = torch.where(positive, scores.log_p, log_not_q)
+        bases = scores.log_not_p.exp(), q
         if self.detach:
-            loss = loss * base.detach() ** gamma
-        else:
-            # The clamp bounds the slope of base ** gamma at 0 for gamma below 1.
-            loss = loss * base.clamp(min=1e-8) ** gamma
-        return -torch.where(labels != 0, loss, 0.0).sum() / len(labels)
+            bases = tuple(base.detach() for base in bases)
+        else:  # bounds the slope of base ** gamma at 0 for gamma below 1
+            bases = tuple(base.clamp(min=1e-8) for base in bases)
+        focal = torch.where(
+            positive, bases[0] ** self.gamma_pos, bases[1] ** self.gamma_neg
+        )
+        return -(loss * focal).masked_fill(labels == 0, 0).sum() / len(labels)

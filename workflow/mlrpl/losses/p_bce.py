@@ -34,7 +34,7 @@ class PartialBCE(nn.Module):
         """Return the loss of a batch, a scalar; zero without a known label."""
         known = labels != 0
         loss = -torch.where(labels > 0, scores.log_p, scores.log_not_p)
-        loss = torch.where(known, loss, 0.0)
+        loss = loss.masked_fill(~known, 0)
         if self.weight == "none":
             return loss.sum() / known.sum().clamp(min=1)
         share = known.float().mean(dim=1)

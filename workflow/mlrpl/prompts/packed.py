@@ -9,7 +9,7 @@ length of the longest.
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Packing(nn.Module):
@@ -22,8 +22,11 @@ class Packing(nn.Module):
         shared: S, the number of first tokens that all prompts have in common.
         rows: [C, T], the row of each token; what follows a prompt's end repeats it.
         origin: [N], a place in the flattened `rows` of each row, the first one.
+        repeated: [C T, 1], which places are not their row's origin.
         positions: [N], the position of each row in its prompt.
         ends: [C], the row of each prompt's last token, its end of text.
+        end_of: [N], the class whose end a row is; 0 where it is none.
+        no_end: [N, 1], which rows are none.
         mask: [T, T], minus infinity where a token (the first axis) would look ahead.
         end_mask: [C, 1, T], minus infinity after each prompt's end.
     """
@@ -54,13 +57,28 @@ class Packing(nn.Module):
         origin = torch.empty(count, dtype=torch.long)
         for place, row in reversed(list(enumerate(rows.flatten().tolist()))):
             origin[row] = place
+        repeated = torch.ones(rows.numel(), 1, dtype=torch.bool)
+        repeated[origin] = False
+        ends = starts + lengths - 1
+        end_of = torch.zeros(count, dtype=torch.long)
+        end_of[ends] = classes[:, 0]
+        no_end = torch.ones(count, 1, dtype=torch.bool)
+        no_end[ends] = False
         mask = torch.full((length, length), -torch.inf).triu(1)
         for name, tensor in {
             "rows": rows,
             "origin": origin,
             "positions": origin % length,
-            "ends": starts + lengths - 1,
+            "repeated": repeated,
+            "ends": ends,
+            "end_of": end_of,
+            "no_end": no_end,
             "mask": mask,
             "end_mask": mask[n_ctx + lengths][:, None],
         }.items():
             self.register_buffer(name, tensor, persistent=False)
+
+    def at_ends(self, rows: Tensor) -> Tensor:
+        """Return rows [C, W] of the ends of text as [N, W], zero in the others."""
+        # A gather: a scatter in a fixed order sorts its indices first on a GPU.
+        return rows.index_select(0, self.end_of).masked_fill(self.no_end, 0)
