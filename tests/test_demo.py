@@ -57,8 +57,9 @@ def demo(repository, tmp_path_factory):
         entry["proportions"] = PROPORTIONS
         entry["seeds"] = [0]
     path.write_text(yaml.safe_dump(config))
-    done = snakemake(folder, *DEMO)
+    done = snakemake(folder, *DEMO, "--verbose")
     assert done.returncode == 0, done.stdout[-4000:]
+    (folder / "verbose.log").write_text(done.stdout)
     return folder
 
 
@@ -75,6 +76,13 @@ def test_tables_and_figures_are_there(demo):
     for name in ("figure4", "figure7", "figure8"):
         assert (results / f"figures/{name}.png").read_bytes()[:4] == b"\x89PNG"
         assert (results / f"figures/{name}.pdf").read_bytes()[:4] == b"%PDF"
+
+
+def test_the_queue_is_looked_at_when_a_job_has_ended_and_not_every_second(demo):
+    log = (demo / "verbose.log").read_text()
+    finished, looks = log.count("Finished jobid: "), log.count("\nReady jobs: ")
+    assert finished > 50
+    assert 0 < looks < 2 * finished
 
 
 def test_metrics_have_every_run_once(demo):

@@ -20,6 +20,7 @@ from mlrpl.data import coco, voc
 from mlrpl.demo import archives, clip, corpus
 from mlrpl.demo.drawing import draw_scene
 from mlrpl.demo.shapes import SHAPES, shape_mask
+from mlrpl.demo.workers import workers
 from mlrpl.demo.world import (
     COCO_WORLD,
     COLOURS,
@@ -46,9 +47,10 @@ def few(split):
 
 def write_few(folder, processes):
     splits = {"train": few(archives.COCO_TRAIN), "val": few(archives.COCO_VAL)}
-    archives.write_coco(folder, splits, processes=processes)
     test = few(archives.VOC_TEST)
-    archives.write_voc(folder / "test.tar", test, "test", 7, processes=processes)
+    with workers(processes) as imap:
+        archives.write_coco(folder, splits, imap=imap)
+        archives.write_voc(folder / "test.tar", test, "test", 7, imap=imap)
 
 
 @pytest.fixture(scope="module")

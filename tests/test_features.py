@@ -26,6 +26,7 @@ from mlrpl.encoder.clip import load_clip
 from mlrpl.encoder.export import export_clip
 from mlrpl.encoder.features import extract, shard_range
 from mlrpl.encoder.images import CLIP_MEAN, CLIP_STD, VIEWS, Preparation
+from mlrpl.prompts import Prompts
 from mlrpl.text_tower import TextTower
 
 SIZE = 128
@@ -530,9 +531,10 @@ def test_zero_shot_on_real_photographs_is_far_above_chance(
     mean = torch.from_numpy(cache.read_maps()).float().mean(1)
     torch.testing.assert_close(mean @ weight + bias, features, rtol=1e-2, atol=2e-3)
     tower = TextTower(text)
-    sot, eot = int(text.metadata["sot"]), int(text.metadata["eot"])
-    prompts = [[sot, *tokens, eot] for tokens in text.class_tokens]
-    names = torch.cat([tower(text.embed(p)[None], [len(p) - 1]) for p in prompts])
+    options = {"n_ctx": 0, "class_specific": False, "period": False, "std": 0.0}
+    prompts = Prompts(text, context_length=tower.context_length, **options)
+    with torch.no_grad():
+        names = tower(*prompts())
     scores = F.normalize(features) @ F.normalize(names).T
     precision = metrics.average_precision_score(
         index.labels == 1, scores.numpy(), average="macro"

@@ -1,6 +1,5 @@
 """The device that a command computes on."""
 
-import ctypes
 import fcntl
 import getpass
 import itertools
@@ -11,11 +10,8 @@ from typing import IO
 
 import torch
 
+from mlrpl import memory
 from mlrpl.errors import UserError
-
-# glibc's mallopt: what it is asked for, and the values that it gets.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-KEPT, LARGEST = 2**30, 2**25
 
 # The lock of this process's GPU, which its end lifts.
 _held: list[IO[bytes]] = []
@@ -49,7 +45,7 @@ def choose_device(name: str, deterministic: bool = False) -> torch.device:
         # for each new tensor.
         torch.utils.deterministic.fill_uninitialized_memory = False
     if device.type == "cpu":
-        keep_freed_memory()
+        memory.keep_freed_memory()
     return device
 
 
@@ -79,16 +75,3 @@ def claim(count: int, folder: str | os.PathLike | None = None) -> int:
             _held.append(lock)
             return number
     raise AssertionError("a count has no end")
-
-
-def keep_freed_memory() -> None:
-    """Let this process keep up to 1 GiB that it has freed, for what it needs next.
-
-    By default glibc hands the memory of a large tensor back at once, and the next one
-    of its size begins with a page fault every 4 KiB: a fifth of a small training.
-    Another C library is left as it is.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(M_MMAP_THRESHOLD, LARGEST)
-        mallopt(M_TRIM_THRESHOLD, KEPT)

@@ -1,11 +1,15 @@
-"""How much memory there is, and where a split's features go."""
+"""How much memory there is, what is kept of it, and where a split's features go."""
 
+import ctypes
 import os
 from pathlib import Path
 
 # Of the memory that is free: what features may take of a GPU's, the rest being for the
 # step, and of the host's.
 DEVICE_SHARE, HOST_SHARE = 0.5, 0.75
+# glibc's mallopt: what it is asked for, and the values that it gets.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+KEPT, LARGEST = 2**30, 2**25
 
 
 def host_memory() -> tuple[int | None, int | None]:
@@ -41,3 +45,16 @@ def place(size: int, device_free: int | None, host_free: int | None) -> str:
     if host_free is None or size <= HOST_SHARE * host_free:
         return "host"
     return "disk"
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep up to 1 GiB that it has freed, for what it needs next.
+
+    By default glibc hands the memory of a large tensor back at once, and the next one
+    of its size begins with a page fault every 4 KiB: a fifth of a small training.
+    Another C library is left as it is.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, LARGEST)
+        mallopt(M_TRIM_THRESHOLD, KEPT)

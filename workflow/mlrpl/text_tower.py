@@ -8,6 +8,8 @@ the ends of text alone. That is the same function with the same gradients as the
 sequences of 77 tokens.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -130,6 +132,15 @@ class Block(nn.Module):
             cast = self._cast[name] = weight.to(dtype), bias.to(dtype)
         return cast
 
+    def unpack(self, qkv: Sequence[Tensor], packing: Packing) -> list[Tensor]:
+        """Return queries, keys and values, which are in one tensor or in two."""
+        parts = (3,) if len(qkv) == 1 else (1, 2)
+        unpacked = (
+            unpack(rows, things, self.heads, packing)
+            for rows, things in zip(qkv, parts, strict=True)
+        )
+        return [thing for part in unpacked for thing in part]
+
     def normalise(self, x: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return a layer normalisation of rows, and their means and inverse spreads."""
         weight, bias = (getattr(self, f"ln_{number}_{e}") for e in ("weight", "bias"))
@@ -176,14 +187,15 @@ class _BlockFunction(torch.autograd.Function):
         h = h.to(dtype)
         weight, bias = block.weights("attn_in_proj_", dtype)
         if ends_only:
-            q = F.linear(h[ends], weight[:width], bias[:width])
-            kv = F.linear(h, weight[width:], bias[width:])
-            k, v = kv.split(width, dim=1)
+            qkv = (
+                F.linear(h[ends], weight[:width], bias[:width]),
+                F.linear(h, weight[width:], bias[width:]),
+            )
         else:
-            q, k, v = F.linear(h, weight, bias).split(width, dim=1)
-        unpacked = [unpack(rows, block.heads, packing) for rows in (q, k, v)]
-        look = attention_weights(*unpacked[:2], packing)
-        attended = pack(look @ unpacked[2], block.heads, packing).to(dtype)
+            qkv = (F.linear(h, weight, bias),)
+        q, k, v = block.unpack(qkv, packing)
+        look = attention_weights(q, k, packing)
+        attended = pack((look @ v)[None], block.heads, packing).to(dtype)
         x2 = x[ends] + F.linear(attended, *block.weights("attn_out_proj_", dtype))
         h, *moments_2 = block.normalise(x2, 2)
         weight, bias = block.weights("mlp_c_fc_", dtype)
@@ -191,14 +203,14 @@ class _BlockFunction(torch.autograd.Function):
         f = torch.addmm(bias, h.to(dtype), weight.T, beta=scale, alpha=scale)
         h = F.silu(f) if block.quick_gelu else F.gelu(f)
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(x, q, k, v, look, x2, f, *moments, *moments_2)
+            ctx.save_for_backward(x, look, x2, f, *moments, *moments_2, *qkv)
             ctx.block, ctx.packing, ctx.dtype = block, packing, dtype
         weight, bias = block.weights("mlp_c_proj_", dtype)
         return torch.addmm(bias, h, weight.T, alpha=1 / scale) + x2
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        x, q, k, v, look, x2, f, mean, spread, mean_2, spread_2 = ctx.saved_tensors
+        x, look, x2, f, mean, spread, mean_2, spread_2, *qkv = ctx.saved_tensors
         block, packing, dtype = ctx.block, ctx.packing, ctx.dtype
         into_qkv, into_out, into_fc, into_proj = (
             block.weights(name, dtype)
@@ -208,17 +220,16 @@ class _BlockFunction(torch.autograd.Function):
         aten = torch.ops.aten
         g = (aten.silu_backward if block.quick_gelu else aten.gelu_backward)(g, f)
         g = g @ into_fc[0]
-        q, k, v = (unpack(rows, block.heads, packing) for rows in (q, k, v))
         grad_2 = grad + block.normalise_backward(g, x2, 2, mean_2, spread_2)
         g = grad_2.to(dtype) @ into_out[0]
-        g = attend_backward(g, q, k, v, look, block.heads, packing)
-        if len(g[0]) == len(x):
-            g = torch.cat(g, dim=1).to(dtype) @ into_qkv[0]
+        q, k, v = block.unpack(qkv, packing)
+        g_q, g_kv = attend_backward(g, q, k, v, look, block.heads, packing)
+        if len(g_q) == len(g_kv):
+            g = torch.cat([g_q, g_kv], dim=1).to(dtype) @ into_qkv[0]
         else:
             width = x.shape[1]
-            queries = g[0].to(dtype) @ into_qkv[0][:width]
-            g = torch.cat(g[1:], dim=1).to(dtype) @ into_qkv[0][width:]
-            g += packing.at_ends(queries)
+            g = g_kv.to(dtype) @ into_qkv[0][width:]
+            g += packing.at_ends(g_q.to(dtype) @ into_qkv[0][:width])
             grad_2 = packing.at_ends(grad_2)
         grad_x = block.normalise_backward(g, x, 1, mean, spread)
         return grad_x + grad_2, None, None, None, None

@@ -12,6 +12,7 @@ rule demo_world:
             "demo/corpus",
             "demo/drawing",
             "demo/shapes",
+            "demo/workers",
             "demo/world",
         ),
     output:

@@ -88,6 +88,14 @@ def measure(
         forward = seconds(lambda: encode(ready), *limits) / len(photos)
         encoded = encode(ready)
 
+    fp16 = torch.autocast("cuda", torch.float16, enabled=device.type == "cuda")
+
+    def open_clips() -> None:
+        with torch.inference_mode(), fp16:
+            visual.forward_intermediates(ready, indices=1, intermediates_only=True)
+
+    plain = seconds(open_clips, *limits) / len(photos)
+
     def write() -> None:
         with h5py.File(folder / "written.h5", "w") as file:
             for name, part in (("map", encoded.map), ("global", encoded.feature)):
@@ -115,5 +123,12 @@ def measure(
         Row("decode", 1e3 * decode, "ms/image", "one process, to the input's size"),
         Row("transfer", 1e3 * moved, "ms/image", "to the device, and normalise there"),
         Row("forward", 1e3 * forward, "ms/image", "all threads or the GPU"),
+        Row(
+            "open_clip's forward",
+            1e3 * plain,
+            "ms/image",
+            "its map of the batch at once",
+        ),
+        Row("open_clip's forward / forward", plain / forward, "x", "in one run"),
         Row("write", 1e3 * wrote, "ms/image", "as fp16 into HDF5, the system may wait"),
     ]

@@ -18,9 +18,11 @@ def run(args: argparse.Namespace) -> None:
     if args.part == "data":
         from mlrpl.demo.archives import write_archives
         from mlrpl.demo.corpus import write_corpus_vectors
+        from mlrpl.demo.workers import workers
 
-        write_archives(args.output, processes=args.processes)
-        write_corpus_vectors(args.output / "glove.txt")
+        with workers(args.processes) as imap:
+            write_archives(args.output, imap=imap)
+            write_corpus_vectors(args.output / "glove.txt", imap)
     else:
         from mlrpl.demo.clip import RECIPE, make_clip
 

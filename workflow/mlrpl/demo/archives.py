@@ -8,10 +8,9 @@ import io
 import json
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -77,15 +76,10 @@ def _picture(split: Split, seed: int, number: int) -> tuple[Scene, bytes]:
 
 
 def pictures(
-    split: Split, seed: int = 0, processes: int = 1
+    split: Split, seed: int = 0, imap: Callable[..., Iterator] = map
 ) -> Iterator[tuple[Scene, bytes]]:
-    """The scenes of a split with their JPEG files, in order."""
-    make = partial(_picture, split, seed)
-    if processes == 1:
-        yield from map(make, range(split.count))
-        return
-    with get_context("spawn").Pool(processes) as pool:
-        yield from pool.imap(make, range(split.count), chunksize=16)
+    """The scenes of a split with their JPEG files, in order, drawn by `imap`."""
+    return imap(partial(_picture, split, seed), range(split.count))
 
 
 def _zip_member(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
@@ -147,7 +141,10 @@ def _coco_annotations(
 
 
 def write_coco(
-    folder: Path, splits: dict[str, Split], seed: int = 0, processes: int = 1
+    folder: Path,
+    splits: dict[str, Split],
+    seed: int = 0,
+    imap: Callable[..., Iterator] = map,
 ) -> None:
     """Write `{split}2014.zip` for each split and `annotations_trainval2014.zip`."""
     annotations = {}
@@ -161,7 +158,7 @@ def write_coco(
             zipfile.ZipFile(path, "w") as archive,
         ):
             for file, (scene, content) in zip(
-                files, pictures(split, seed, processes), strict=True
+                files, pictures(split, seed, imap), strict=True
             ):
                 _zip_member(archive, f"{name}2014/{file}", content)
                 scenes.append(scene)
@@ -217,7 +214,7 @@ def write_voc(
     imageset: str,
     first: int,
     seed: int = 0,
-    processes: int = 1,
+    imap: Callable[..., Iterator] = map,
 ) -> None:
     """Write one tar file: `VOCtrainval_06-Nov-2007.tar` or the test one.
 
@@ -227,11 +224,11 @@ def write_voc(
         imageset: `trainval` or `test`.
         first: Number of the first image; names have six digits.
         seed: Seed of the scenes.
-        processes: How many draw at once.
+        imap: Draws the scenes, in order: `map`, or that of `workers`.
     """
     names, scenes = [], []
     with atomic_path(path) as temporary, tarfile.open(temporary, "w") as archive:
-        for number, (scene, content) in enumerate(pictures(split, seed, processes)):
+        for number, (scene, content) in enumerate(pictures(split, seed, imap)):
             name = f"{first + number:06d}"
             _tar_member(archive, f"JPEGImages/{name}.jpg", content)
             xml = _voc_annotation(scene, name)
@@ -248,10 +245,12 @@ def write_voc(
             _tar_member(archive, f"ImageSets/Main/{name}.txt", text.encode())
 
 
-def write_archives(folder: Path, seed: int = 0, processes: int = 2) -> None:
+def write_archives(
+    folder: Path, seed: int = 0, imap: Callable[..., Iterator] = map
+) -> None:
     """Write all five archives of the demo into a folder, under their real names."""
-    write_coco(folder, {"train": COCO_TRAIN, "val": COCO_VAL}, seed, processes)
+    write_coco(folder, {"train": COCO_TRAIN, "val": COCO_VAL}, seed, imap)
     tar = folder / "VOCtrainval_06-Nov-2007.tar"
-    write_voc(tar, VOC_TRAINVAL, "trainval", 1, seed, processes)
+    write_voc(tar, VOC_TRAINVAL, "trainval", 1, seed, imap)
     tar = folder / "VOCtest_06-Nov-2007.tar"
-    write_voc(tar, VOC_TEST, "test", VOC_TRAINVAL.count + 1, seed, processes)
+    write_voc(tar, VOC_TEST, "test", VOC_TRAINVAL.count + 1, seed, imap)

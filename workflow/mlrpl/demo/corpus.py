@@ -1,7 +1,8 @@
 """The demo's language: captions of scenes, and GloVe vectors trained on them."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -59,12 +60,17 @@ def caption(rng: np.random.Generator, scene: Scene) -> str:
     return text + ("." if rng.random() < 0.5 else "")
 
 
-def corpus(count: int, seed: int = 0) -> Iterator[str]:
-    """Captions of scenes of all three worlds in turn, none of a picture of the demo."""
+def _sentence(seed: int, number: int) -> str:
     worlds = (COCO_WORLD, VOC_WORLD, OPEN_WORLD)
-    for number in range(count):
-        rng = np.random.default_rng([seed, CORPUS_STREAM, number])
-        yield caption(rng, sample_scene(rng, worlds[number % 3], 448, 448))
+    rng = np.random.default_rng([seed, CORPUS_STREAM, number])
+    return caption(rng, sample_scene(rng, worlds[number % 3], 448, 448))
+
+
+def corpus(
+    count: int, seed: int = 0, imap: Callable[..., Iterator] = map
+) -> Iterator[str]:
+    """Captions of scenes of all three worlds in turn, none of a picture of the demo."""
+    return imap(partial(_sentence, seed), range(count))
 
 
 def words_of(sentence: str) -> list[str]:
@@ -148,7 +154,7 @@ def write_vectors(path: Path, words: list[str], vectors: np.ndarray) -> None:
             file.write(f"{word} {numbers}\n")
 
 
-def write_corpus_vectors(path: Path) -> None:
+def write_corpus_vectors(path: Path, imap: Callable[..., Iterator] = map) -> None:
     """Train vectors on the caption corpus and write them in GloVe's text format."""
-    words, counts = cooccurrence(corpus(CORPUS_SIZE))
+    words, counts = cooccurrence(corpus(CORPUS_SIZE, imap=imap))
     write_vectors(path, words, glove_vectors(counts))

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 
 import numpy as np
 from tqdm import tqdm
 
 from mlrpl.demo.corpus import caption
 from mlrpl.demo.drawing import draw_scene
+from mlrpl.demo.workers import workers
 from mlrpl.demo.world import OPEN_WORLD, Crowding, sample_scene
 
 CAPTIONS = 4  # of each picture
@@ -43,6 +43,6 @@ def _pair(drawing: Drawing, seed: int, number: int) -> Pair:
 
 def draw_pairs(drawing: Drawing, seed: int, processes: int) -> Iterator[Pair]:
     """Draw the pairs in order, several processes at once."""
-    with get_context("spawn").Pool(processes) as pool:
-        pairs = pool.imap(partial(_pair, drawing, seed), range(drawing.count), 32)
+    with workers(processes) as imap:
+        pairs = imap(partial(_pair, drawing, seed), range(drawing.count))
         yield from tqdm(pairs, "draw", drawing.count, unit="picture")

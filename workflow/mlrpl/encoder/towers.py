@@ -6,6 +6,7 @@ one, the linear map from one to the other.
 """
 
 import copy
+import itertools
 import sys
 from typing import NamedTuple, Protocol
 
@@ -15,6 +16,7 @@ from open_clip.modified_resnet import AttentionPool2d, ModifiedResNet
 from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mlrpl.errors import UserError
 
@@ -76,7 +78,7 @@ class ResNetTower:
     """
 
     def __init__(self, visual: ModifiedResNet):
-        self._visual = visual
+        self._visual = without_normalisation(visual)
         self._pool = visual.attnpool
         self.channels: int = visual.attnpool.v_proj.in_features
 
@@ -158,6 +160,29 @@ class TransformerTower:
         """Return the linear map of the pooled token."""
         weight = self._visual.proj.detach()
         return weight, _bias(None, weight.shape[1])
+
+
+def without_normalisation(visual: ModifiedResNet) -> ModifiedResNet:
+    """Return a copy whose convolutions do the work of their batch normalisations.
+
+    With frozen statistics these are a factor and a constant for each channel, which go
+    into the weights and the bias of the convolution before.
+    """
+    visual = copy.deepcopy(visual)
+    for module in list(visual.modules()):
+        names = [name for name, _ in module.named_children()]
+        pairs = [(f"conv{i}", f"bn{i}") for i in (1, 2, 3) if f"bn{i}" in names]
+        if isinstance(module, nn.Sequential):  # a block's own way around it
+            pairs = [
+                (a, b)
+                for a, b in itertools.pairwise(names)
+                if isinstance(getattr(module, b), nn.BatchNorm2d)
+            ]
+        for convolution, normalisation in pairs:
+            found = [getattr(module, name) for name in (convolution, normalisation)]
+            setattr(module, convolution, fuse_conv_bn_eval(*found))
+            setattr(module, normalisation, nn.Identity())
+    return visual
 
 
 def resized_pool(pool: AttentionPool2d, grid: tuple[int, int]) -> AttentionPool2d:
