@@ -393,8 +393,9 @@ def test_memory_of_trainings_at_once_adds_up():
     memory = examine(config, machine()).memory
     assert memory.at_once == 2
     one = 200704 * (82081 + 40137) + needs.PROCESS_BYTES
-    # RN101's text blocks in fp32, and the activations of 80 prompts of 22 tokens.
-    one += 4 * 12 * (12 * 512**2 + 10 * 80 * 22 * 512)
+    # RN101's text blocks in fp32, and the activations of 80 prompts of 22 tokens, the
+    # first of which they share.
+    one += 4 * 12 * (12 * 512**2 + 9 * (1 + 80 * 21) * 512)
     assert memory.host == 2 * one
     # With a GPU, or when one is asked for in vain, one training runs at a time.
     assert examine(load(), machine()).memory.at_once == 1

@@ -10,6 +10,22 @@ from torch import Tensor
 
 from mlrpl.errors import UserError
 
+# The tensors of a block of the text transformer, below `blocks.{number}.`.
+BLOCK_TENSORS = (
+    "ln_1.weight",
+    "ln_1.bias",
+    "attn.in_proj_weight",
+    "attn.in_proj_bias",
+    "attn.out_proj.weight",
+    "attn.out_proj.bias",
+    "ln_2.weight",
+    "ln_2.bias",
+    "mlp.c_fc.weight",
+    "mlp.c_fc.bias",
+    "mlp.c_proj.weight",
+    "mlp.c_proj.bias",
+)
+
 
 class ClipText:
     """The text side of a CLIP for one data set, read from `clip.safetensors`.

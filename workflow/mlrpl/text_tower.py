@@ -20,7 +20,7 @@ from mlrpl.causal_attention import (
     pack,
     unpack,
 )
-from mlrpl.clip_text import ClipText
+from mlrpl.clip_text import BLOCK_TENSORS, ClipText
 from mlrpl.prompts.packed import Packing
 
 
@@ -84,20 +84,7 @@ class Block(nn.Module):
         """Read the tensors whose names begin with `prefix`."""
         super().__init__()
         self.heads, self.eps, self.quick_gelu = heads, eps, quick_gelu
-        for name in (
-            "ln_1.weight",
-            "ln_1.bias",
-            "attn.in_proj_weight",
-            "attn.in_proj_bias",
-            "attn.out_proj.weight",
-            "attn.out_proj.bias",
-            "ln_2.weight",
-            "ln_2.bias",
-            "mlp.c_fc.weight",
-            "mlp.c_fc.bias",
-            "mlp.c_proj.weight",
-            "mlp.c_proj.bias",
-        ):
+        for name in BLOCK_TENSORS:
             tensor = clip.tensor(prefix + name)
             self.register_buffer(name.replace(".", "_"), tensor, persistent=False)
         self._cast: dict[str, Tensor] = {}

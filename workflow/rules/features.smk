@@ -13,7 +13,11 @@ rule encoder:
         index="<results>/data/{dataset}/train.h5",
         weights=plan.encoder_files(config),
         code=code(
-            "encoder/checkpoint", "encoder/clip", "encoder/export", "encoder/towers"
+            "clip_text",
+            "encoder/checkpoint",
+            "encoder/clip",
+            "encoder/export",
+            "encoder/towers",
         ),
     output:
         "<results>/clip/{dataset}.safetensors",

@@ -16,25 +16,11 @@ from open_clip.transformer import LayerNorm, LayerNormFp32, QuickGELU, TextTrans
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from mlrpl.clip_text import BLOCK_TENSORS
 from mlrpl.encoder.clip import Clip, make_tokenizer, tensors_sha256
 from mlrpl.encoder.towers import make_tower
 from mlrpl.errors import UserError
 from mlrpl.storage import atomic_path
-
-_BLOCK = (
-    "ln_1.weight",
-    "ln_1.bias",
-    "attn.in_proj_weight",
-    "attn.in_proj_bias",
-    "attn.out_proj.weight",
-    "attn.out_proj.bias",
-    "ln_2.weight",
-    "ln_2.bias",
-    "mlp.c_fc.weight",
-    "mlp.c_fc.bias",
-    "mlp.c_proj.weight",
-    "mlp.c_proj.bias",
-)
 
 
 def export_clip(
@@ -143,7 +129,7 @@ def text_tensors(clip: Clip) -> tuple[dict[str, Tensor], dict[str, Any]]:
     norms = [text.ln_final]
     for i, block in enumerate(blocks):
         state = block.state_dict()
-        if tuple(state) != _BLOCK:
+        if tuple(state) != BLOCK_TENSORS:
             raise _unsupported(clip, "has blocks with other parameters")
         if _activation(block.mlp[1]) != clip.activation:
             raise _unsupported(clip, "has another activation than the config says")
