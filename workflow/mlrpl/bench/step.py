@@ -7,6 +7,7 @@ CUDA graph). The next ones are the same computation cut at the visual and the te
 features, so that each part is measured with its forward and backward pass.
 """
 
+import copy
 import sys
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -116,7 +117,8 @@ def measure_variant(
     model = make_model(sizes, options, texts)
     if variant == "literal":
         model = literal(model, texts)
-    model.to(target)
+    # A copy, since pages of the weights' file come and go while a step runs.
+    model = copy.deepcopy(model).to(target)
     channels = int(texts.metadata["map_channels"])
     features = torch.randn(images, sizes.locations, channels).abs().to(target)
     labels = torch.from_numpy(make_labels(images, len(texts.classes))).to(target)
@@ -124,10 +126,7 @@ def measure_variant(
     loss_function = LOSSES[options.loss].from_options(options)
     optimizer = make_optimizer(options, model)
 
-    # Weights come from the file when they are first read, torch loads its kernels and
-    # starts its threads: here, not in the measured step.
-    for tensor in (*model.parameters(), *model.buffers()):
-        tensor.sum()
+    # torch loads its kernels and starts its threads here, not in the measured step.
     square = torch.randn(64, 64, device=target)
     (square @ square).softmax(dim=-1)
 
