@@ -87,7 +87,7 @@ class Block(nn.Module):
         for name in BLOCK_TENSORS:
             tensor = clip.tensor(prefix + name)
             self.register_buffer(name.replace(".", "_"), tensor, persistent=False)
-        self._cast: dict[str, Tensor] = {}
+        self._cast: dict[str, tuple[Tensor, Tensor]] = {}
 
     def forward(
         self,
