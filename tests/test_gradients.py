@@ -21,15 +21,7 @@ from mlrpl.training_data import Split
 from mlrpl.visual import VisualInputs
 
 # 60 images: in each epoch three batches of 16 and one of 12.
-OPTIONS = {
-    "joint_dim": 16,
-    "n_ctx": 4,
-    "batch_size": 16,
-    "epochs": 3,
-    "lr": 0.05,
-    "warmup_lr": 0.01,
-    "scale": 10,
-}
+OPTIONS = tiny.FAST | {"epochs": 3}
 
 
 @pytest.fixture(scope="module")

@@ -27,15 +27,7 @@ from mlrpl.training import learning_rate, make_optimizer, run_epoch, train
 from mlrpl.training_data import Split
 from mlrpl.visual import VisualInputs
 
-FAST = {
-    "joint_dim": 16,
-    "n_ctx": 4,
-    "batch_size": 16,
-    "epochs": 6,
-    "lr": 0.05,
-    "warmup_lr": 0.01,
-    "scale": 10,
-}
+FAST = tiny.FAST
 
 
 @pytest.fixture(scope="module")
