@@ -54,6 +54,24 @@ def _sigmoid(exponents, u):
     return _reciprocal(1.0 + tl.exp2(exponents * u))
 
 
+@triton.jit
+def _classes_of_an_image(
+    count, WIDTH: tl.constexpr, COLUMNS: tl.constexpr, CLASSES: tl.constexpr
+):
+    """What a program is for that sums over J: its image b, classes c and columns j.
+
+    Also the places [CLASSES, COLUMNS] of its tile in [C, J], and which are there.
+    """
+    blocks = tl.cdiv(count, CLASSES)
+    program = tl.program_id(0)
+    b = (program // blocks).to(tl.int64)
+    c = (program % blocks) * CLASSES + tl.arange(0, CLASSES)
+    j = tl.arange(0, COLUMNS)
+    inside = (c < count)[:, None] & (j < WIDTH)[None, :]
+    tile = c[:, None].to(tl.int64) * WIDTH + j[None, :]
+    return b, c, j, tile, inside
+
+
 @triton.jit(do_not_specialize=["length", "count", "stride"])
 def attend(
     u_ptr,
@@ -73,13 +91,7 @@ def attend(
     One program an image and a few classes; it goes over the locations once and keeps
     the sums of the softmax relative to the highest logit so far.
     """
-    blocks = tl.cdiv(count, CLASSES)
-    program = tl.program_id(0)
-    b = (program // blocks).to(tl.int64)
-    c = (program % blocks) * CLASSES + tl.arange(0, CLASSES)
-    j = tl.arange(0, COLUMNS)
-    inside = (c < count)[:, None] & (j < WIDTH)[None, :]
-    tile = c[:, None].to(tl.int64) * WIDTH + j[None, :]
+    b, c, j, tile, inside = _classes_of_an_image(count, WIDTH, COLUMNS, CLASSES)
     exponents = tl.load(x_ptr + tile, mask=inside, other=0.0) * _MINUS_LOG2_E
     v = tl.load(v_ptr + j, mask=j < WIDTH, other=0.0)
     u_row = u_ptr + b * length * WIDTH
@@ -130,13 +142,7 @@ def to_attention(
     One program an image and a few classes. The attention's own gradient [B, C, L] has
     the strides g_b, g_c and g_l.
     """
-    blocks = tl.cdiv(count, CLASSES)
-    program = tl.program_id(0)
-    b = (program // blocks).to(tl.int64)
-    c = (program % blocks) * CLASSES + tl.arange(0, CLASSES)
-    j = tl.arange(0, COLUMNS)
-    inside = (c < count)[:, None] & (j < WIDTH)[None, :]
-    tile = c[:, None].to(tl.int64) * WIDTH + j[None, :]
+    b, c, j, tile, inside = _classes_of_an_image(count, WIDTH, COLUMNS, CLASSES)
     exponents = tl.load(x_ptr + tile, mask=inside, other=0.0) * _MINUS_LOG2_E
     g_mean = tl.load(g_mean_ptr + b * count * WIDTH + tile, mask=inside, other=0.0)
     u_row = u_ptr + b * length * WIDTH
