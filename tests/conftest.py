@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bad_network import Server, serve
+from support.bad_network import Server, serve
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from workflow_tree import copy_tree, snakemake
+from support.workflow_tree import copy_tree, snakemake
 
 
 def run(repository, *command: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from mlrpl import forkclient
+from mlrpl.runtime import forkclient
 from mlrpl.errors import UserError
 
 COMMANDS = {

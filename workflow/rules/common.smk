@@ -22,8 +22,9 @@ os.environ.update(
 )
 sys.path.insert(0, str(WORKFLOW))
 
-from mlrpl import forkserver, plan
-from mlrpl.config import validate
+from mlrpl.config import plan
+from mlrpl.runtime import forkserver
+from mlrpl.config.validation import validate
 from mlrpl.errors import UserError
 
 

@@ -11,7 +11,7 @@ from mlrpl.bench.inputs import write_cache
 from mlrpl.bench.measuring import seconds
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
-from mlrpl.encoder.cache import FeatureCache
+from mlrpl.training.feature_cache import FeatureCache
 
 BLOCK = 8 * 2**20  # bytes that the plain sequential reading takes at once
 

@@ -13,7 +13,7 @@ from mlrpl.bench.inputs import make_index, make_jpegs
 from mlrpl.bench.measuring import seconds
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
-from mlrpl.data.archives import open_archive
+from mlrpl.archives.formats import open_archive
 from mlrpl.encoder.clip import Clip
 from mlrpl.encoder.features import encode_batch, encode_singly, extract
 from mlrpl.encoder.images import Preparation, ShardImages

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlrpl import plan
-from mlrpl.average_precision import average_precision
+from mlrpl.config import plan
+from mlrpl.evaluation.average_precision import average_precision
 from mlrpl.bench.inputs import (
     load_config,
     make_labels,
@@ -20,15 +20,15 @@ from mlrpl.bench.inputs import (
 from mlrpl.bench.measuring import seconds
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
-from mlrpl.clip_text import ClipText
-from mlrpl.encoder.cache import FeatureCache
-from mlrpl.gradients import gradients_of
-from mlrpl.losses import LOSSES
-from mlrpl.model import Recognizer
-from mlrpl.options import Options
-from mlrpl.scores import Scores
-from mlrpl.training import make_optimizer, run_epoch, score
-from mlrpl.training_data import Split
+from mlrpl.text.clip_text import ClipText
+from mlrpl.training.feature_cache import FeatureCache
+from mlrpl.training.gradients import gradients_of
+from mlrpl.methods.losses import LOSSES
+from mlrpl.methods.recognizer import Recognizer
+from mlrpl.config.options import Options
+from mlrpl.methods.scores import Scores
+from mlrpl.training.loop import make_optimizer, run_epoch, score
+from mlrpl.training.batches import Split
 
 
 def trainings(config: dict[str, Any]) -> Counter[tuple[str, str]]:

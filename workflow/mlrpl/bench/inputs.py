@@ -13,14 +13,14 @@ import yaml
 from PIL import Image
 
 from mlrpl.bench.sizes import Sizes
-from mlrpl.clip_text import ClipText
-from mlrpl.config import validate
+from mlrpl.text.clip_text import ClipText
+from mlrpl.config.validation import validate
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
-from mlrpl.model import Recognizer
-from mlrpl.options import Options
-from mlrpl.plan import method_options
-from mlrpl.visual import VisualInputs
+from mlrpl.methods.recognizer import Recognizer
+from mlrpl.config.options import Options
+from mlrpl.config.plan import method_options
+from mlrpl.methods.visual import VisualInputs
 
 CONFIG_PATH = Path(__file__).resolve().parents[3] / "config.yaml"
 

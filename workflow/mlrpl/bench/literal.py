@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mlrpl.clip_text import ClipText
-from mlrpl.model import Recognizer
-from mlrpl.prompts import Prompts
-from mlrpl.text_tower import TextTower
-from mlrpl.visual.semantic_decoupling import SemanticDecoupling
+from mlrpl.text.clip_text import ClipText
+from mlrpl.methods.recognizer import Recognizer
+from mlrpl.text.prompts import Prompts
+from mlrpl.text.tower import TextTower
+from mlrpl.methods.visual.semantic_decoupling import SemanticDecoupling
 
 
 class LiteralDecoupling(nn.Module):

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from mlrpl.setting import device_name
-from mlrpl.storage import atomic_path
+from mlrpl.training.run import device_name
+from mlrpl.runtime.storage import atomic_path
 
 PACKAGES = ("torch", "numpy", "open_clip_torch", "h5py", "pillow")
 

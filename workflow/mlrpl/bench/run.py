@@ -12,9 +12,9 @@ import torch
 
 from mlrpl.bench import cache, encoder, epochs, evaluation, report, step
 from mlrpl.bench import sizes as all_sizes
-from mlrpl.bench.clip import random_clip, write_texts
+from mlrpl.bench.random_clip import random_clip, write_texts
 from mlrpl.bench.report import Row
-from mlrpl.device import choose_device
+from mlrpl.runtime.device import choose_device
 from mlrpl.encoder.towers import make_tower
 from mlrpl.errors import UserError
 

@@ -29,14 +29,14 @@ from mlrpl.bench.measuring import (
 )
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
-from mlrpl.clip_text import ClipText
-from mlrpl.device import choose_device
-from mlrpl.gradients import Gradients, gradients_of
-from mlrpl.losses import LOSSES
-from mlrpl.model import Recognizer
-from mlrpl.training import make_optimizer, run_epoch
-from mlrpl.training_data import Batch
-from mlrpl.visual import bilinear_attention
+from mlrpl.text.clip_text import ClipText
+from mlrpl.runtime.device import choose_device
+from mlrpl.training.gradients import Gradients, gradients_of
+from mlrpl.methods.losses import LOSSES
+from mlrpl.methods.recognizer import Recognizer
+from mlrpl.training.loop import make_optimizer, run_epoch
+from mlrpl.training.batches import Batch
+from mlrpl.methods.kernels import bilinear_attention
 
 PARTS = ("visual module", "text tower", "loss", "optimiser")
 METHOD, DATASET = "sarl", "coco2014"

@@ -10,7 +10,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl.results import load, per_class, write_csv
+    from mlrpl.reporting.results import load, per_class, write_csv
 
     write_csv(load(args.metrics), args.output)
     if args.per_class:

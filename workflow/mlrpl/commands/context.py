@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl.encoder.context import export_context
+    from mlrpl.text.context_tokens import export_context
 
     tokens = export_context(args.model, args.text, args.output)
     print(f"{args.output}: {len(tokens)} tokens")

@@ -24,6 +24,6 @@ def run(args: argparse.Namespace) -> None:
             write_archives(args.output, imap=imap)
             write_corpus_vectors(args.output / "glove.txt", imap)
     else:
-        from mlrpl.demo.clip import RECIPE, make_clip
+        from mlrpl.demo.small_clip import RECIPE, make_clip
 
         make_clip(args.output, RECIPE, args.threads)

@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl import config_files
-    from mlrpl.config import validate
+    from mlrpl.config import files as config_files
+    from mlrpl.config.validation import validate
     from mlrpl.doctor import machine, report
     from mlrpl.doctor.findings import examine
     from mlrpl.errors import UserError

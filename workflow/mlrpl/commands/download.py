@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl.data.download import download
+    from mlrpl.download.files import download
 
     download(
         args.url,

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> None:
 
     from mlrpl.data.index import Index
     from mlrpl.data.masks import drop_labels
-    from mlrpl.storage import atomic_path
+    from mlrpl.runtime.storage import atomic_path
 
     index = Index.load(args.index)
     known = drop_labels(index.labels, args.prop, args.seed)

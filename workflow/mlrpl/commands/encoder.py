@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from mlrpl.data.index import Index
     from mlrpl.encoder.clip import load_clip
-    from mlrpl.encoder.export import export_clip
+    from mlrpl.text.export import export_clip
 
     names = class_texts.parse(args.names, "--names", "CLASS=TEXT")
     index = Index.load(args.index)

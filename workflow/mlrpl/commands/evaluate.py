@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl.evaluation import evaluate_file, write_metrics
+    from mlrpl.evaluation.score_files import evaluate_file, write_metrics
 
     setting = {name: getattr(args, name) for name in ("dataset", "method")}
     setting |= {"prop": args.prop, "seed": args.seed}

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
             )
 
     from mlrpl.data.index import Index
-    from mlrpl.device import choose_device
+    from mlrpl.runtime.device import choose_device
     from mlrpl.encoder import images
     from mlrpl.encoder.clip import load_clip
     from mlrpl.encoder.features import extract, shard_range

@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl import figure_drawing, figures, published, results
-    from mlrpl.specs import load_spec
+    from mlrpl.reporting import figure_drawing, figures, published, results
+    from mlrpl.reporting.specs import load_spec
 
     spec = load_spec(args.spec, "figure")
     runs = results.load(args.metrics)

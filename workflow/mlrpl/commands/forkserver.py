@@ -9,6 +9,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from mlrpl.__main__ import main
-    from mlrpl.forkserver import serve
+    from mlrpl.runtime.forkserver import serve
 
     serve(args.socket, main)

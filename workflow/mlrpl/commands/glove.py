@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
 
     from mlrpl.data.index import Index
     from mlrpl.embeddings.glove import class_vectors
-    from mlrpl.storage import atomic_path
+    from mlrpl.runtime.storage import atomic_path
 
     classes = Index.load(args.index).classes
     vectors = class_vectors(

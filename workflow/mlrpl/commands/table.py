@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl import published, results, table_formats, tables
-    from mlrpl.specs import load_spec
+    from mlrpl.reporting import published, results, table_formats, tables
+    from mlrpl.reporting.specs import load_spec
 
     spec = load_spec(args.spec, "table")
     runs = results.load(args.metrics, spec["columns"])

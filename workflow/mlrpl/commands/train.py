@@ -30,8 +30,9 @@ def run(args: argparse.Namespace) -> None:
     import json
 
     from mlrpl.errors import UserError
-    from mlrpl.options import Options
-    from mlrpl.setting import Setting, train_setting
+    from mlrpl.config.options import Options
+    from mlrpl.evaluation.average_precision import mean_average_precision
+    from mlrpl.training.run import Setting, run_setting
 
     try:
         values = json.loads(args.options)
@@ -56,4 +57,7 @@ def run(args: argparse.Namespace) -> None:
         clip=args.clip,
         context=args.context,
     )
-    train_setting(setting, args.output_dir, args.device, args.threads)
+    run_setting(
+        *(setting, args.output_dir, args.device, args.threads),
+        mean_ap=mean_average_precision,
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pycocotools.coco import COCO
 
-from mlrpl.data.archives import open_archive, some
+from mlrpl.archives.formats import open_archive, some
 from mlrpl.data.index import Index, checked
 from mlrpl.errors import UserError
 

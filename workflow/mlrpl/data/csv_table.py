@@ -6,7 +6,7 @@ from os import PathLike
 
 import numpy as np
 
-from mlrpl.data.archives import open_archive, some
+from mlrpl.archives.formats import open_archive, some
 from mlrpl.data.index import Index, checked
 from mlrpl.errors import UserError
 

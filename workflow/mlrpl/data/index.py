@@ -10,9 +10,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mlrpl.data.archives import Archive, some
+from mlrpl.archives.formats import Archive, some
 from mlrpl.errors import UserError
-from mlrpl.storage import atomic_path
+from mlrpl.runtime.storage import atomic_path
 
 
 @dataclass(frozen=True, eq=False)

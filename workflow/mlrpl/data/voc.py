@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from mlrpl.data.archives import Archive, open_archive, some
+from mlrpl.archives.formats import Archive, open_archive, some
 from mlrpl.data.index import Index, checked
 from mlrpl.errors import UserError
 

@@ -27,7 +27,7 @@ from mlrpl.demo.world import (
     World,
     sample_scene,
 )
-from mlrpl.storage import atomic_path
+from mlrpl.runtime.storage import atomic_path
 
 SIZES = ((448, 448), (448, 400), (400, 448), (448, 360), (384, 448))
 VOC_CROWDED = Crowding(

@@ -15,7 +15,7 @@ from mlrpl.demo.world import (
     Scene,
     sample_scene,
 )
-from mlrpl.storage import atomic_path
+from mlrpl.runtime.storage import atomic_path
 
 OPENINGS = ("", "", "a photo of ", "a picture of ", "there is ", "we see ")
 JOINTS = (" and ", " next to ", " near ", ", ")

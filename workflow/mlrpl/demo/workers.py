@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 
-from mlrpl.memory import keep_freed_memory
+from mlrpl.runtime.memory import keep_freed_memory
 
 
 @contextmanager

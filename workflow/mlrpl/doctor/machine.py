@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlrpl.memory import host_memory
+from mlrpl.runtime.memory import host_memory
 
 PYPROJECT = Path(__file__).resolve().parents[3] / "pyproject.toml"
 INSTALL = "install envs/requirements.txt"

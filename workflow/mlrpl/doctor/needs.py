@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlrpl import memory, plan
+from mlrpl.config import plan
+from mlrpl.runtime import memory
 from mlrpl.doctor import sizes, sources
 
 # Of a process besides its features and the text tower: Python and torch, as measured on

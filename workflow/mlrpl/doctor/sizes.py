@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlrpl import plan
+from mlrpl.config import plan
 
 # What rule demo_world makes: the files of the demo's `root:` before its first run.
 MADE_FOLDER = "results/demo/world"

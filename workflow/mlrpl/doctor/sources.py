@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlrpl import plan
-from mlrpl.data.download import Expected
+from mlrpl.config import plan
+from mlrpl.download.files import Expected
 from mlrpl.doctor.sizes import MADE, MADE_FOLDER
 from mlrpl.errors import UserError
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from mlrpl.data.archives import ZipArchive, some
+from mlrpl.archives.formats import ZipArchive, some
 from mlrpl.errors import UserError
 
 

@@ -23,14 +23,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from mlrpl.data.archives import open_archive
+from mlrpl.archives.formats import open_archive
 from mlrpl.data.index import Index
 from mlrpl.encoder.clip import Clip
 from mlrpl.encoder.images import INTERPOLATION, Preparation, ShardImages
 from mlrpl.encoder.towers import Encoded, Tower, make_tower
 from mlrpl.encoder.writer import ShardWriter
 from mlrpl.errors import UserError
-from mlrpl.storage import atomic_path
+from mlrpl.runtime.storage import atomic_path
 
 
 def shard_range(images: int, shard: int, shards: int) -> tuple[int, int]:

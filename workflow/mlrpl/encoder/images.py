@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mlrpl.data.archives import Archive
+from mlrpl.archives.formats import Archive
 from mlrpl.errors import UserError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

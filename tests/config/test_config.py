@@ -1,0 +1,404 @@
+"""The configuration: defaults, one line for every mistake, and the plan made of it."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from mlrpl.config import validation as configuration
+from mlrpl.config import options, plan
+from mlrpl.demo.world import VOC_WORLD
+from mlrpl.errors import UserError
+
+
+@pytest.fixture(scope="session")
+def paper(repository: Path) -> dict[str, Any]:
+    return yaml.safe_load((repository / "config.yaml").read_text())
+
+
+class Only(dict):
+    """A mapping that stands in for the one it is put over."""
+
+
+def merged(base: dict, over: dict) -> dict:
+    """`over` put over `base` the way Snakemake does with a second config file."""
+    result = copy.deepcopy(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(result.get(key), dict)
+        if both and not isinstance(value, Only):
+            value = merged(result[key], value)
+        result[key] = value
+    return result
+
+
+CSV_SPLIT = {"images": "images.zip", "labels": "labels.csv"}
+MINE = {
+    "format": "csv",
+    "root": "mine",
+    "splits": {"train": CSV_SPLIT, "test": CSV_SPLIT},
+}
+
+# What is wrong, and what the one line says about it.
+MISTAKES = {
+    "misspelt key": (
+        "datasets: {coco2014: {formt: coco}}",
+        "config key datasets.coco2014.formt: unknown key; did you mean format?",
+    ),
+    "unknown key": ("colour: red", "config key colour: unknown key; the keys are"),
+    "misspelt option": (
+        "options: {gama_pos: 1}",
+        "config key options.gama_pos: unknown key; did you mean gamma_pos?",
+    ),
+    "number that YAML reads as text": (
+        "options: {lr: 1e-4}",
+        "config key options.lr: '1e-4' is text (write 1.0e-4, without quotes)",
+    ),
+    "quoted number": (
+        "seeds: [0, '1']",
+        "config key seeds.1: '1' is text (write 1, without quotes)",
+    ),
+    "wrong type": ("proportions: 0.1", "config key proportions: 0.1 is not allowed"),
+    "fraction of an epoch": ("options: {epochs: 1.5}", "options.epochs: 1.5"),
+    "truth for a number": ("options: {epochs: true}", "options.epochs: True"),
+    "value out of range": (
+        "options: {margin: 1.5}",
+        "options.margin: 1.5 is not allowed; give a number from 0",
+    ),
+    "proportion of nothing": ("proportions: [0]", "config key proportions.0: 0 is"),
+    "proportion above one": (
+        "experiments: {table4: {proportions: [0.1, 10]}}",
+        "config key experiments.table4.proportions.1: 10 is not allowed",
+    ),
+    "repeated seed": ("seeds: [0, 0]", "config key seeds: [0, 0] repeats itself"),
+    "empty list": ("seeds: []", "config key seeds: empty; give at least one"),
+    "bad choice": (
+        "device: gpu",
+        "config key device: gpu is not allowed; give one of auto, cpu, cuda",
+    ),
+    "method's option": (
+        "methods: {sarl: {visual: sd}}",
+        "config key methods.sarl.visual: sd is not allowed; give one of global",
+    ),
+    "method's name": ("methods: {My-Method: {}}", "config key methods.My-Method: not"),
+    "options that exclude each other": (
+        "methods: {mine: {pooled: fused, projection: clip}}",
+        "method mine: projection: clip needs the raw map",
+    ),
+    "unknown method": (
+        "experiments: {table2: {methods: [sarll]}}",
+        "config key experiments.table2.methods: method sarll: unknown method sarll; "
+        "did you mean sarl?",
+    ),
+    "unknown override": (
+        "experiments: {table2: {methods: [sarl+gama_neg=1]}}",
+        "method sarl+gama_neg=1: unknown option gama_neg; did you mean gamma_neg?",
+    ),
+    "override of the wrong type": (
+        "experiments: {table2: {methods: [sarl+epochs=many]}}",
+        "method sarl+epochs=many: epochs: 'many' is not allowed",
+    ),
+    "title of an unknown method": ("titles: {moco: MoCo}", "unknown method moco"),
+    "unknown data set": (
+        "experiments: {figure8: {datasets: [coco]}}",
+        "config key experiments.figure8.datasets: unknown data set coco; the data sets "
+        "are coco2014, voc2007",
+    ),
+    "unknown experiment": (
+        "experiments: {tabel2: {methods: [sarl]}}",
+        "config key experiments.tabel2: unknown key; did you mean table2?",
+    ),
+    "no data set left": (
+        "datasets: {coco2014: null, voc2007: null}",
+        "config key datasets: all are switched off; leave one on",
+    ),
+    "data set's name": ("datasets: {my set: {}}", "config key datasets.my set: not"),
+    "missing labels": (
+        {"datasets": {"mine": merged(MINE, {"splits": {"test": {"labels": None}}})}},
+        "config key datasets.mine.splits.test.labels: null is not allowed",
+    ),
+    "missing split": (
+        {"datasets": {"mine": {**MINE, "splits": {"train": CSV_SPLIT}}}},
+        "config key datasets.mine.splits.test: missing; add it",
+    ),
+    "key that the format needs": (
+        {"datasets": {"mine": {**MINE, "format": "voc"}}},
+        "config key datasets.mine.splits.train.imageset: missing; format voc needs it",
+    ),
+    "key of another format": (
+        {"datasets": {"mine": {**MINE, "difficult": "ignore"}}},
+        "config key datasets.mine.difficult: only format voc has a use for it",
+    ),
+    "split's key of another format": (
+        {"datasets": {"mine": merged(MINE, {"splits": {"train": {"member": "a"}}})}},
+        "config key datasets.mine.splits.train.member: format csv has no use for it",
+    ),
+    "file without an address": (
+        {"datasets": {"mine": {**MINE, "root": None}}},
+        "config key datasets.mine.splits.train.images: images.zip is not among the "
+        "files to download",
+    ),
+    "hash": (
+        "glove: {sha256: 123abc}",
+        "config key glove.sha256: 123abc is not allowed; give text matching",
+    ),
+    "vectors from nowhere": (
+        {"glove": Only({"file": "vectors.txt"})},
+        "config key glove.url: missing; give it, or set glove.root",
+    ),
+    "address": ("glove: {url: [glove.zip]}", "config key glove.url.0: glove.zip is"),
+    "colour": (
+        "encoder: {mean: [0.5, 0.5]}",
+        "config key encoder.mean: [0.5, 0.5] is not allowed; give clip or a list",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistake_is_one_line(paper, name):
+    over, expected = MISTAKES[name]
+    over = yaml.safe_load(over) if isinstance(over, str) else over
+    with pytest.raises(UserError) as error:
+        configuration.validate(merged(paper, over))
+    message = str(error.value)
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_paper_config_is_valid_and_keeps_its_values(paper):
+    before = copy.deepcopy(paper)
+    valid = configuration.validate(paper)
+    assert paper == before, "the caller's configuration is left alone"
+    assert valid["options"] == paper["options"]
+    assert valid["datasets"]["coco2014"]["keep"] == "labelled"
+    assert valid["datasets"]["voc2007"]["difficult"] == "negative"
+
+
+def test_paper_config_writes_out_the_papers_values(paper):
+    """Section 4.2 and below Eq. 11, whatever the defaults become."""
+    resolved = options.resolve("sarl", paper["options"], paper["methods"])
+    expected = {
+        "n_ctx": 16,
+        "gamma_neg": 2,
+        "gamma_pos": 1,
+        "margin": 0.05,
+        "optimizer": "sgd",
+        "lr": 0.002,
+        "warmup_lr": 0.0005,
+        "warmup_epochs": 1,
+        "batch_size": 64,
+        "epochs": 100,
+        "schedule": "cosine",
+        "joint_dim": 1024,
+    }
+    assert {key: resolved[key] for key in expected} == expected
+    assert paper["encoder"]["image_size"] == 448
+
+
+def test_paper_config_repeats_only_true_defaults(paper):
+    """config.yaml shows the defaults that matter; none of them may disagree."""
+    assert paper["options"] == {
+        key: value
+        for key, value in options.defaults().items()
+        if key in paper["options"]
+    }
+
+
+def test_defaults_reach_nested_keys(paper):
+    smallest = {
+        "datasets": {"mine": MINE},
+        "glove": {"file": "vectors.txt", "root": "mine"},
+        "methods": {"sarl": {}},
+        "experiments": {"table2": {"methods": ["sarl"]}},
+    }
+    valid = configuration.validate(smallest)
+    dataset = valid["datasets"]["mine"]
+    assert dataset["title"] == "mine" and dataset["published"] is None
+    assert dataset["splits"]["train"]["shards"] == 1
+    assert dataset["words"] == {} and dataset["allow_empty_classes"] is False
+    assert valid["threads"] == {"features": 8, "train": 4}
+    assert valid["encoder"]["model"] == "RN101-quickgelu"
+    assert valid["options"] == {}, "an option's default comes after a method's own"
+    assert valid["experiments"]["table2"] == {
+        "datasets": ["mine"],
+        "methods": ["sarl"],
+        "proportions": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+        "seeds": [0, 1, 2],
+    }
+
+
+def test_null_switches_off(paper):
+    over = {"datasets": {"voc2007": None}, "experiments": {"figure8": None}}
+    valid = configuration.validate(merged(paper, over))
+    assert list(valid["datasets"]) == ["coco2014"]
+    assert "figure8" not in valid["experiments"]
+    assert plan.runs(valid, **plan.experiment(valid, "figure8")) == []
+    assert valid["experiments"]["table2"]["datasets"] == ["coco2014"]
+
+
+def test_every_key_of_the_schema_is_described():
+    schema = configuration.load_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    def walk(node: Any, path: str) -> None:
+        for key, part in node.get("properties", {}).items():
+            assert part.get("description"), f"{path}{key} has no description"
+            walk(part, f"{path}{key}.")
+        if node.get("properties"):
+            assert node["additionalProperties"] is False, path
+        if isinstance(rest := node.get("additionalProperties"), dict):
+            walk(rest, f"{path}*.")
+
+    walk(schema, "")
+
+
+def test_demo_config_is_valid_and_keeps_the_papers_grid(paper, repository):
+    demo = yaml.safe_load((repository / "profiles/demo/config.yaml").read_text())
+    valid = configuration.validate(merged(paper, demo))
+    full = configuration.validate(paper)
+    assert valid["device"] == "cpu"
+    assert set(valid["datasets"]) == {"demo_coco", "demo_voc"}
+    assert set(valid["experiments"]) == set(full["experiments"])
+    for name, experiment in valid["experiments"].items():
+        theirs = full["experiments"][name]
+        assert len(experiment["datasets"]) == len(theirs["datasets"])
+        for key in ("methods", "proportions", "seeds"):
+            assert experiment[key] == theirs[key], f"{name}.{key}"
+
+
+def test_demo_config_has_the_classes_of_the_demo_world(repository):
+    demo = yaml.safe_load((repository / "profiles/demo/config.yaml").read_text())
+    assert tuple(demo["datasets"]["demo_voc"]["classes"]) == VOC_WORLD.names
+
+
+# --------------------------------------------------------------------------- the plan
+
+
+def test_runs_are_canonical_and_come_once(paper):
+    valid = configuration.validate(paper)
+    methods = ["sarl", "sarl+gamma_pos=1", "sarl+loss=p_bce+gamma_neg=4"]
+    assert plan.runs(valid, "voc2007", methods, [0.5, 1], 0) == [
+        "voc2007/sarl/prop=0.5/seed=0",
+        "voc2007/sarl/prop=1.0/seed=0",
+        "voc2007/sarl+gamma_neg=4+loss=p_bce/prop=0.5/seed=0",
+        "voc2007/sarl+gamma_neg=4+loss=p_bce/prop=1.0/seed=0",
+    ]
+    everything = plan.runs(valid)
+    assert len(everything) == 2 * 4 * 9 * 3
+    with pytest.raises(UserError, match="unknown option gama"):
+        plan.runs(valid, method="sarl+gama=1")
+
+
+def test_sources_follow_root_and_data_dir(paper):
+    valid = configuration.validate(merged(paper, {"data_dir": "elsewhere"}))
+    archive = "VOCtest_06-Nov-2007.tar"
+    assert plan.source(valid, "voc2007", archive) == f"elsewhere/voc2007/{archive}"
+    assert plan.glove_source(valid) == "elsewhere/glove/glove.840B.300d.zip"
+    assert set(plan.downloads(valid)) == {
+        "coco2014/train2014.zip",
+        "coco2014/val2014.zip",
+        "coco2014/annotations_trainval2014.zip",
+        "voc2007/VOCtrainval_06-Nov-2007.tar",
+        f"voc2007/{archive}",
+        "glove/glove.840B.300d.zip",
+    }
+    on_disk = {"datasets": {"voc2007": {"root": "/data/voc"}}, "glove": {"root": "g"}}
+    valid = configuration.validate(merged(paper, on_disk))
+    assert plan.split_source(valid, "voc2007", "test", "images") == (
+        f"/data/voc/{archive}"
+    )
+    assert plan.glove_source(valid) == "g/glove.840B.300d.zip"
+    assert all(path.startswith("coco2014/") for path in plan.downloads(valid))
+
+
+def test_every_download_has_addresses_a_hash_and_a_size(paper):
+    for path, file in plan.downloads(configuration.validate(paper)).items():
+        assert file["url"] and file["size"] > 0, path
+        assert len({"sha256", "md5"} & set(file)) == 1, path
+
+
+def test_flags_are_quoted_and_sorted():
+    values = {
+        "member": "a b",
+        "keep": None,
+        "allow_empty_classes": True,
+        "other": False,
+        "classes": ["x", "y z"],
+        "words": {"tvmonitor": "tv monitor", "diningtable": "dining table"},
+        "size": 0,
+    }
+    assert plan.flags(values) == (
+        "--member 'a b' --allow-empty-classes --classes x 'y z' "
+        "--words 'diningtable=dining table' 'tvmonitor=tv monitor' --size 0"
+    )
+
+
+def test_encoder_files(paper):
+    valid = configuration.validate(paper)
+    assert plan.encoder_files(valid) == []
+    own = {"encoder": {"model": "m/model.json", "pretrained": "m/weights.safetensors"}}
+    valid = configuration.validate(merged(paper, own))
+    assert plan.encoder_files(valid) == ["m/model.json", "m/weights.safetensors"]
+
+
+def test_spec_of_a_table(paper):
+    valid = configuration.validate(merged(paper, {"datasets": {"mine": MINE}}))
+    titles = {"sarl+pooled=raw": "raw"}
+    contents = {"title": "T", "layout": "proportions", "titles": titles}
+    spec = plan.spec(
+        valid, contents, method=["sarl+gamma_pos=1", "sarl+pooled=raw"], prop=0.5
+    )
+    assert spec["title"] == "T" and spec["layout"] == "proportions"
+    assert "titles" not in spec
+    assert spec["methods"] == [
+        {"name": "sarl", "title": "Ours+gamma_pos=1"},
+        {"name": "sarl+pooled=raw", "title": "raw"},
+    ]
+    assert spec["proportions"] == [0.5] and spec["seeds"] == [0, 1, 2]
+    assert [d["name"] for d in spec["datasets"]] == ["coco2014", "voc2007", "mine"]
+
+
+def test_spec_of_a_figure_puts_methods_into_the_panels_of_their_option(paper):
+    valid = configuration.validate(paper)
+    experiment = plan.experiment(valid, "figure8")
+    contents = {"kind": "curve", "panels": [{"x": "gamma_pos"}, {"x": "gamma_neg"}]}
+    spec = plan.spec(valid, contents, **experiment)
+    positive, negative = (panel["methods"] for panel in spec["panels"])
+    assert [m["x"] for m in positive] == [m["x"] for m in negative] == [0, 1, 2, 3, 4]
+    assert [m["name"] for m in positive] == [
+        "sarl+gamma_pos=0",
+        "sarl",
+        "sarl+gamma_pos=2",
+        "sarl+gamma_pos=3",
+        "sarl+gamma_pos=4",
+    ]
+    assert negative[2] == {
+        "name": "sarl",
+        "title": "Ours+gamma_neg=2",
+        "published": ["Ours+gamma_neg=2", "Ours"],
+        "x": 2,
+    }
+
+
+def test_paths_may_hold_environment_variables(paper, monkeypatch):
+    monkeypatch.setenv("BIG_DISK", "/disk")
+    changed = merged(
+        paper,
+        {"data_dir": "$BIG_DISK/data", "glove": {"root": "${BIG_DISK}/glove"}},
+    )
+    checked = configuration.validate(changed)
+    assert checked["data_dir"] == "/disk/data"
+    assert plan.glove_source(checked) == "/disk/glove/glove.840B.300d.zip"
+    monkeypatch.delenv("BIG_DISK")
+    with pytest.raises(UserError, match=r"data_dir: .*BIG_DISK is not set; set it"):
+        configuration.validate(changed)
+
+
+def test_photographs_config_is_valid(paper, repository, monkeypatch):
+    monkeypatch.setenv("MLRPL_PHOTOS", "/photos")
+    over = yaml.safe_load((repository / "tests/photos/config.yaml").read_text())
+    checked = configuration.validate(merged(paper, over))
+    assert list(checked["datasets"]) == ["coco18"]
+    assert plan.encoder_files(checked)[0].startswith("/photos/coco18/clip/")

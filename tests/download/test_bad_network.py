@@ -1,0 +1,491 @@
+"""Every failure of the network ends in the whole file or one line; nothing is lost."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import namedtuple
+from pathlib import Path
+
+import numpy as np
+import pooch
+import pytest
+
+from support.bad_network import DATA, PAGE, Handler, Page, drip, serve
+from support.data_files import command
+from mlrpl.download.files import download
+from mlrpl.download.locks import locked
+from mlrpl.download.resume import Broken, ResumingDownloader
+from mlrpl.errors import UserError
+
+QUICK = {"pause": 0.01, "timeout": 5}
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        "coco-mini/annotations_trainval2014.zip",
+        "coco-mini/val2014.zip",
+        "voc-mini/VOCtest_06-Nov-2007.tar",
+    ],
+)
+def archive(request, repository) -> bytes:
+    """A small real archive, or as many bytes if it is not there."""
+    default = repository.parent / "shared/photos"
+    path = Path(os.environ.get("MLRPL_PHOTOS", default)) / request.param
+    if path.is_file():
+        return path.read_bytes()
+    return np.random.RandomState(len(request.param)).bytes(1_000_003)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def one_line(url: str, output: Path, **options) -> str:
+    """Assert that a download without a second try ends in one line; return it."""
+    with pytest.raises(UserError) as caught:
+        download([url], output, **{**QUICK, "retries": 0, **options})
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"{output}: ")
+    assert message.count("; ") >= 1
+    return message
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_cut_at_random_bytes_within_one_run(seed, archive, server, tmp_path):
+    cuts = np.random.RandomState(seed).randint(1, len(archive) // 4, size=3)
+    page = server.pages["/a"] = Page(archive, breaks=cuts.tolist())
+    output = tmp_path / "a"
+    download([server.url("/a")], output, sha256=sha256(archive), **QUICK)
+    assert output.read_bytes() == archive
+    assert page.asked == [None, *(f"bytes={start}-" for start in np.cumsum(cuts))]
+
+
+@pytest.mark.parametrize("seed", range(3, 6))
+def test_cut_at_random_bytes_one_run_each(seed, archive, server, tmp_path):
+    cuts = np.random.RandomState(seed).randint(1, len(archive) // 4, size=3)
+    page = server.pages["/a"] = Page(archive, breaks=cuts.tolist())
+    output, known = tmp_path / "a", {"md5": hashlib.md5(archive).hexdigest()}
+    for have in np.cumsum(cuts):
+        message = one_line(server.url("/a"), output, **known)
+        assert f"breaks off after {have} of {len(archive)} bytes" in message
+        assert (tmp_path / "a.part").read_bytes() == archive[:have]
+        assert not output.exists()
+    download([server.url("/a")], output, **known, **QUICK)
+    assert output.read_bytes() == archive
+    assert page.asked == [None, *(f"bytes={start}-" for start in np.cumsum(cuts))]
+
+
+def send(status: int, headers: dict[str, object], body: bytes = b""):
+    return lambda handler: handler.answer(status, headers, body)
+
+
+def no_answer(handler: Handler) -> None:
+    handler.close_connection = True
+
+
+def no_http(handler: Handler) -> None:
+    handler.wfile.write(b"\x00\x01 not HTTP \r\n\r\n")
+
+
+def endless_headers(handler: Handler) -> None:
+    handler.wfile.write(b"HTTP/1.0 200 OK\r\nX: ")
+    drip(handler, b"x")
+
+
+def slow_body(handler: Handler) -> None:
+    asked = handler.headers["Range"].removeprefix("bytes=").removesuffix("-")
+    span = f"bytes {asked}-{len(DATA) - 1}/{len(DATA)}"
+    handler.answer(206, {"Content-Range": span})
+    drip(handler, DATA[int(asked) : int(asked) + 1])
+
+
+def endless_body(handler: Handler) -> None:
+    handler.answer(200, {})
+    drip(handler, bytes(100_000))
+
+
+SHORT = {"timeout": 0.6}
+LENGTH = {"Content-Length": len(DATA)}
+
+
+# what the second of three runs meets, the first having fetched 70,001 bytes
+@pytest.mark.parametrize(
+    ("answers", "options", "fault"),
+    [
+        ([send(404, {})], {}, "answers 404 Not Found"),
+        ([send(500, {})], {}, "answers 500 Internal Server Error"),
+        ([send(416, {})] * 2, {}, "answers 416 Requested Range Not Satisfiable"),
+        ([send(302, {"Location": "/gone"})], {}, "answers 404 Not Found"),
+        ([send(302, {"Location": "file:///etc/hosts"})], {}, "is not allowed"),
+        ([send(302, {"Location": "/a"})] * 99, {}, "infinite loop. The last"),
+        ([send(200, {}, PAGE)], {}, "answers with a web page, not with the file"),
+        ([send(200, LENGTH, PAGE)], {}, "answers with a web page, not with the file"),
+        ([send(200, {})], {}, "answers with an empty file"),
+        (
+            [send(200, {"Content-Length": 5}, b"short")],
+            {"size": len(DATA)},
+            "has 5 bytes, not 200000",
+        ),
+        (
+            [send(206, {"Content-Range": "bytes 70001-99999/100000"}, b"other")],
+            {"size": len(DATA)},
+            "has 100000 bytes, not 200000",
+        ),
+        (
+            [send(206, {"Content-Range": "bytes 5-9/10"}, b"other"), send(404, {})],
+            {},
+            "answers 404 Not Found",
+        ),
+        ([no_answer], {}, "breaks off (Remote end closed connection without"),
+        ([no_http], {}, "breaks off ("),
+        ([endless_headers], SHORT, "gives no answer within 1.8 seconds"),
+        ([slow_body], SHORT, "sends less than 1024 bytes a second"),
+    ],
+)
+def test_no_failure_costs_the_bytes_at_hand(answers, options, fault, server, tmp_path):
+    page = server.pages["/a"] = Page(breaks=[70_001])
+    output, part = tmp_path / "a", tmp_path / "a.part"
+    known = {"sha256": sha256(DATA)}
+    one_line(server.url("/a"), output, **known)
+    page.instead = list(answers)
+    message = one_line(server.url("/a"), output, **known, **options)
+    assert f"{server.url('/a')} " in message
+    assert fault in message
+    assert page.asked[1] == "bytes=70001-"
+    have = part.stat().st_size
+    assert have == 70_001 or (have > 70_001 and answers == [slow_body])
+    assert part.read_bytes()[:70_001] == DATA[:70_001]
+    os.truncate(part, 70_001)  # the slow body is not the true one
+    page.instead, before = [], len(page.asked)
+    download([server.url("/a")], output, **known, **QUICK)
+    assert page.asked[before:] == ["bytes=70001-"]
+    assert output.read_bytes() == DATA
+    assert not part.exists()
+
+
+def test_an_interrupted_check_costs_nothing(server, tmp_path, monkeypatch):
+    """The hash of 13 GB takes a minute: time for a second thought or a time limit."""
+    page = server.pages["/a"] = Page()
+    known = {"sha256": sha256(DATA), "size": len(DATA)}
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pooch, "file_hash", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            download([server.url("/a")], tmp_path / "a", **known, **QUICK)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.part"]
+    download([server.url("/a")], tmp_path / "a", **known, **QUICK)
+    assert page.asked == [None]
+    assert (tmp_path / "a").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("misfit", [416, 206])
+def test_a_server_that_cannot_continue_sends_the_whole(misfit, server, tmp_path):
+    page = server.pages["/a"] = Page(breaks=[70_001])
+    known = {"sha256": sha256(DATA)}
+    one_line(server.url("/a"), tmp_path / "a", **known)
+    page.instead = [send(misfit, {"Content-Range": "bytes 0-1/2"}, b"no")]
+    download([server.url("/a")], tmp_path / "a", **known, **QUICK, retries=0)
+    assert page.asked == [None, "bytes=70001-", None]
+    assert (tmp_path / "a").read_bytes() == DATA
+
+
+def test_an_ignored_range_and_wrong_bytes_of_the_right_length(server, tmp_path):
+    page = server.pages["/a"] = Page(breaks=[70_001])
+    output, known = tmp_path / "a", {"sha256": sha256(DATA), "size": len(DATA)}
+    one_line(server.url("/a"), output, **known)
+    page.ranges, page.data = False, DATA[::-1]
+    message = one_line(server.url("/a"), output, **known)
+    assert f"has sha256 {sha256(DATA[::-1])}, not {sha256(DATA)}" in message
+    assert list(tmp_path.iterdir()) == []
+    page.data, page.breaks = DATA, [5_000]
+    one_line(server.url("/a"), output, **known)
+    download([server.url("/a")], output, **known, **QUICK)
+    assert page.asked == [None, "bytes=70001-", None, "bytes=5000-"]
+    assert output.read_bytes() == DATA
+
+
+def test_more_bytes_than_the_file_has_are_not_written(server, tmp_path):
+    page = server.pages["/a"] = Page(instead=[endless_body])
+    known = {"sha256": sha256(DATA), "size": len(DATA)}
+    message = one_line(server.url("/a"), tmp_path / "a", **known)
+    assert "has more than 200000 bytes" in message
+    assert (tmp_path / "a.part").stat().st_size <= len(DATA)
+    # wrong bytes at hand are found out by the hash
+    download([server.url("/a")], tmp_path / "a", **known, **QUICK)
+    assert (tmp_path / "a").read_bytes() == DATA
+    assert page.asked[-1] is None
+
+
+def test_an_end_without_a_length_is_a_break_if_the_size_is_known(server, tmp_path):
+    page = server.pages["/a"] = Page(instead=[send(200, {}, DATA[:9_000])])
+    known = {"sha256": sha256(DATA), "size": len(DATA)}
+    download([server.url("/a")], tmp_path / "a", **known, **QUICK)
+    assert page.asked == [None, "bytes=9000-"]
+    assert (tmp_path / "a").read_bytes() == DATA
+
+
+def test_redirects_keep_the_range(server, tmp_path):
+    """Within a host and to another one, as archives move to a content network."""
+    with serve() as other:
+        to = {"Location": other.url("/b", host="localhost")}
+        moved = server.pages["/moved"] = Page(instead=[send(302, to)] * 2)
+        hops = {"Location": "/moved"}
+        page = server.pages["/a"] = Page(instead=[send(301, hops), send(307, hops)])
+        target = other.pages["/b"] = Page(breaks=[33_333])
+        download([server.url("/a")], tmp_path / "a", sha256=sha256(DATA), **QUICK)
+    asked = [None, "bytes=33333-"]
+    assert (page.asked, moved.asked, target.asked) == (asked, asked, asked)
+    assert (tmp_path / "a").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("url", ["http://[::1/a", "http://.example/a", "http://a:b/"])
+def test_an_address_that_is_none(url, tmp_path):
+    message = one_line(url, tmp_path / "a")
+    assert f"{url} is no valid address" in message or f"{url} breaks off" in message
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), 1e9])
+def test_timeout_out_of_range(timeout, tmp_path):
+    with pytest.raises(UserError, match=r"^timeout: .* is out of range; give seconds"):
+        download(["http://127.0.0.1/"], tmp_path / "a", timeout=timeout)
+
+
+def test_the_downloader_serves_pooch(server, tmp_path):
+    """pooch checks the hash and names the file; the downloader goes on after breaks."""
+    page = server.pages["/a"] = Page(breaks=[40_000, 1_000])
+    downloader = ResumingDownloader(hashed=True, pause=0.01)
+    path = pooch.retrieve(
+        server.url("/a"),
+        f"sha256:{sha256(DATA)}",
+        fname="a",
+        path=tmp_path,
+        downloader=downloader,
+    )
+    assert Path(path).read_bytes() == DATA
+    assert page.asked == [None, "bytes=40000-", "bytes=41000-"]
+    page.breaks = [1]
+    with pytest.raises(Broken):
+        ResumingDownloader(retries=0)(server.url("/a"), tmp_path / "b", None)
+
+
+# ------------------------------------------------------------------------------- space
+Usage = namedtuple("Usage", "total used free")
+
+
+def set_free(monkeypatch, free: int, total: int = 10**9) -> None:
+    usage = Usage(total, total - free, free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+
+
+@pytest.mark.parametrize("size", [None, len(DATA)])
+def test_space_is_checked_before_the_first_byte(size, server, tmp_path, monkeypatch):
+    page, output = Page(), tmp_path / "a"
+    server.pages["/a"] = page
+    part = tmp_path / "a.part"
+    part.write_bytes(DATA[:150_000])
+    output.write_bytes(b"of old")
+    known = {"sha256": sha256(DATA), "size": size}
+    set_free(monkeypatch, 49_999)
+    assert one_line(server.url("/a"), output, **known) == (
+        f"{output}: needs 50000 bytes more, and {tmp_path} has 49999 free; free some "
+        "space there, or choose a folder on another disk"
+    )
+    assert page.asked == ([] if size else ["bytes=150000-"])
+    assert output.read_bytes() == b"of old"
+    assert part.read_bytes() == DATA[:150_000]
+    set_free(monkeypatch, 50_000)
+    page.ranges = False  # the bytes at hand make room for the whole
+    download([server.url("/a")], output, **known, **QUICK)
+    assert output.read_bytes() == DATA
+
+
+def test_a_disk_of_unknown_size_is_tried(server, tmp_path, monkeypatch):
+    server.pages["/a"] = Page()
+    set_free(monkeypatch, 0, total=0)
+    download([server.url("/a")], tmp_path / "a", size=len(DATA), **QUICK)
+    assert (tmp_path / "a").read_bytes() == DATA
+
+
+# ----------------------------------------------------------------------------- proxies
+def run_command(repository, output, url, environment, *arguments):
+    known = ["--sha256", sha256(DATA), "--timeout", 5]
+    return subprocess.run(
+        map(str, [*MLRPL, "--output", output, "--url", url, *known, *arguments]),
+        cwd=repository / "workflow",
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+MLRPL = [sys.executable, "-m", "mlrpl", "download"]
+
+
+def test_proxies(repository, server, tmp_path):
+    """Of names that only the proxy knows; and none for the hosts of `no_proxy`."""
+    far = server.pages["http://far.invalid/a"] = Page(breaks=[10_000])
+    proxy = {"http_proxy": server.url(""), "https_proxy": server.url("")}
+    with serve() as near:
+        near.pages["/a"] = Page()
+        done = run_command(repository, tmp_path / "a", "http://far.invalid/a", proxy)
+        assert done.returncode == 0, done.stderr
+        assert far.asked == [None, "bytes=10000-"]
+        exempt = {**proxy, "no_proxy": "127.0.0.1"}
+        done = run_command(repository, tmp_path / "b", near.url("/a"), exempt)
+        assert done.returncode == 0, done.stderr
+        assert near.pages["/a"].asked == [None]
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == DATA
+    url = "https://far.invalid/a"
+    done = run_command(repository, tmp_path / "c", url, proxy, "--retries", 0)
+    assert done.returncode == 1
+    assert server.connected == ["far.invalid:443"]
+    [line] = done.stderr.splitlines()
+    assert "403 Forbidden" in line
+
+
+def test_no_space_is_one_line_of_the_command(repository, server, tmp_path):
+    """On the real disk, which has less than an exabyte."""
+    server.pages["/a"] = Page()
+    arguments = ["download", "--output", tmp_path / "a", "--url", server.url("/a")]
+    done = command(repository, *arguments, "--size", 10**18)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert f"error: {tmp_path / 'a'}: needs {10**18} bytes more, and " in line
+    assert server.pages["/a"].asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------- two runs at once
+class Run:
+    """A download in a process of its own."""
+
+    def __init__(self, repository, url, output, log):
+        self.log = log
+        arguments = ["--url", url, "--output", output, "--sha256", sha256(DATA)]
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                map(str, [*MLRPL, *arguments]),
+                cwd=repository / "workflow",
+                stderr=file,
+            )
+
+    def until(self, condition) -> None:
+        for _ in range(1500):
+            if condition():
+                return
+            assert self.process.poll() is None, self.log.read_text()
+            time.sleep(0.02)
+        raise AssertionError(self.log.read_text())
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+WAITS = "another run fetches it; waiting for that one"
+
+
+@pytest.fixture
+def runs(repository, server, tmp_path):
+    """Start downloads of one file, and end those that a test leaves."""
+    started = []
+
+    def start() -> Run:
+        log = tmp_path / f"{len(started)}.log"
+        run = Run(repository, server.url("/a"), tmp_path / "data/a", log)
+        started.append(run)
+        return run
+
+    yield start
+    for run in started:
+        run.process.kill()
+        run.process.wait()
+
+
+def one_waits(runs, output: Path) -> tuple[Run, Run]:
+    """Start a run, and when it has begun a second one, which comes to wait."""
+    part = output.with_name(f"{output.name}.part")
+    first = runs()
+    first.until(lambda: size(part) > 0)
+    second = runs()
+    second.until(lambda: WAITS in second.log.read_text())
+    return first, second
+
+
+def test_two_runs_at_once_fetch_once(runs, server, tmp_path):
+    page = server.pages["/a"] = Page(waits_after=100_000)
+    output = tmp_path / "data/a"
+    first, second = one_waits(runs, output)
+    page.event.set()
+    assert first.process.wait(30) == 0
+    assert second.process.wait(30) == 0
+    assert page.asked == [None]
+    assert output.read_bytes() == DATA
+    assert list(output.parent.iterdir()) == [output]
+    assert second.log.read_text().splitlines() == [f"{output}: {WAITS}"]
+
+
+def test_a_killed_run_frees_the_one_that_waits(runs, server, tmp_path):
+    page = server.pages["/a"] = Page(waits_after=100_000)
+    output = tmp_path / "data/a"
+    first, second = one_waits(runs, output)
+    first.process.send_signal(signal.SIGKILL)
+    assert first.process.wait(30) == -signal.SIGKILL
+    have = int(page.asked[1][6:-1]) if second.process.wait(30) == 0 else None
+    assert page.asked == [None, f"bytes={have}-"]
+    assert 0 < have <= 100_000
+    assert output.read_bytes() == DATA
+    assert list(output.parent.iterdir()) == [output]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_the_lock_is_that_of_the_file_of_the_name(again, tmp_path, capsys):
+    """One that waited for a file that was then renamed must not hold the old one."""
+    path = tmp_path / "a.part"
+    held, done = threading.Event(), threading.Event()
+
+    def second():
+        with locked(path, "waits"):
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=second)
+    errors = ""
+    with locked(path, "first"):
+        thread.start()
+        while "waits" not in errors:
+            errors += capsys.readouterr().err
+            time.sleep(0.01)
+        path.rename(tmp_path / "a")
+        if again:
+            path.touch()
+        assert not held.is_set()
+    assert held.wait(30)
+    with path.open("rb") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    done.set()
+    thread.join()
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_without_locks(server, tmp_path, monkeypatch, capsys):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    server.pages["/a"] = Page()
+    download([server.url("/a")], tmp_path / "a", **QUICK)
+    assert (tmp_path / "a").read_bytes() == DATA
+    assert "cannot be locked; start no second run on it" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Raw archives, read in place: zip, tar, folder."""

@@ -1,0 +1,1 @@
+"""What is asked: configuration files, their validation, options, the plan."""

@@ -1,0 +1,349 @@
+"""The options of one training: a method of the config and the overrides in its name.
+
+`workflow/schemas/options.schema.yaml` is the one place that lists the options with
+their types, ranges, defaults and meaning, and where each applies. A method string is
+the name of a method of the config followed by any number of overrides,
+`sarl+loss=p_bce+lr=0.01`.
+
+Two keys of the schema are this project's own:
+
+- `parts`: the option chooses a part of the method (a head, a transfer, a loss); of each
+  name it says which class of which module that is, and these names are its `enum`.
+- `when`: where the option applies: `{loss: [p_asl]}`, with several keys where all of
+  them hold; in a list of such mappings, one of them. An option that is named there must
+  apply itself. If the first key chooses a part, the option is one of that part, and its
+  class takes it by name.
+"""
+
+import difflib
+import functools
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from mlrpl.errors import UserError
+
+SCHEMA_PATH = Path(__file__).resolve().parents[2] / "schemas/options.schema.yaml"
+
+
+class Options(Mapping[str, Any]):
+    """The options that apply to one training, checked; the schema describes each.
+
+    A mapping, and each option is an attribute as well.
+    """
+
+    def __init__(self, values: Mapping[str, Any]):
+        self._values = dict(sorted(values.items()))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Options":
+        """Check `values` (missing options take their default) and build the options.
+
+        Raises:
+            UserError: for an unknown option or one that does not apply beside the
+                others, a wrong type, a value out of range, or values that exclude each
+                other.
+        """
+        given = check(values)
+        found = applying(given)
+        for name in given:
+            if name not in found:
+                raise UserError(f"options: {_misplaced(name)}")
+        return cls(check(found))
+
+    def part(self, kind: str) -> dict[str, Any]:
+        """Return the options that the chosen part takes, defaults where none applies.
+
+        Args:
+            kind: the option that chooses it, such as `loss`.
+        """
+        names = part_options(kind, self[kind])
+        return {name: self.get(name, defaults()[name]) for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as a plain dict in alphabetical order."""
+        return dict(self._values)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._values:
+            raise AttributeError(f"option {name} does not apply to this training")
+        return self._values[name]
+
+
+@functools.cache
+def options_schema() -> dict[str, Any]:
+    """Return the JSON schema of the options; the names of parts are their `enum`."""
+    schema = yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))
+    for spec in schema["properties"].values():
+        if "parts" in spec:
+            spec["enum"] = list(spec["parts"])
+    return schema
+
+
+def applying(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every option that applies: its value here, else its default.
+
+    Args:
+        values: option names and values, of the right types; may be incomplete.
+    """
+    properties = options_schema()["properties"]
+    whole = {**defaults(), **values}
+
+    @functools.cache
+    def applies(name: str) -> bool:
+        return any(
+            all(applies(key) and whole[key] in allowed for key, allowed in case.items())
+            for case in _cases(properties[name])
+        )
+
+    return {name: whole[name] for name in sorted(properties) if applies(name)}
+
+
+def part_options(kind: str, name: str) -> list[str]:
+    """Return the options that belong to one part: `loss`, `p_asl`."""
+    return [
+        option
+        for option, spec in options_schema()["properties"].items()
+        for case in _cases(spec)
+        if next(iter(case), None) == kind and name in case[kind]
+    ]
+
+
+def part_class(kind: str, name: str) -> str:
+    """Return where the class of a part is: `methods.losses.p_asl:PartialAsymmetric`."""
+    return options_schema()["properties"][kind]["parts"][name]
+
+
+def part_modules(chosen: Mapping[str, Any]) -> list[str]:
+    """Return the modules of the parts that a run's options choose."""
+    return [
+        spec["parts"][chosen[kind]].partition(":")[0]
+        for kind, spec in options_schema()["properties"].items()
+        if "parts" in spec and kind in chosen
+    ]
+
+
+def _cases(spec: Mapping[str, Any]) -> list[Mapping[str, list]]:
+    """Return the alternatives under which an option applies; one without conditions."""
+    when = spec.get("when", {})
+    return when if isinstance(when, list) else [when]
+
+
+def _misplaced(name: str) -> str:
+    """Say of an option that it does not apply here, and where it does."""
+    cases = _cases(options_schema()["properties"][name])
+    places = (
+        " and ".join(f"{key}={'|'.join(map(str, case[key]))}" for key in case)
+        for case in cases
+    )
+    return (
+        f"{name} has no effect here; it applies with {', or with '.join(places)}: take "
+        "it out, or set that too"
+    )
+
+
+def defaults() -> dict[str, Any]:
+    """Return every option's default."""
+    return {name: spec["default"] for name, spec in options_schema()["properties"].items()}
+
+
+def check(values: Mapping[str, Any], where: str = "options") -> dict[str, Any]:
+    """Return `values` with whole floats of integer options made integers, checked.
+
+    Args:
+        values: option names and values; may be incomplete.
+        where: the config key or method to name in an error.
+
+    Raises:
+        UserError: one line that names the option, the value and what is allowed.
+    """
+    properties = options_schema()["properties"]
+    for name in values:
+        if name not in properties:
+            close = difflib.get_close_matches(name, properties, n=1)
+            hint = f"did you mean {close[0]}?" if close else "see options.schema.yaml"
+            raise UserError(f"{where}: unknown option {name}; {hint}")
+    for name, value in values.items():
+        spec = properties[name]
+        if not jsonschema.Draft202012Validator(spec).is_valid(value):
+            hint = ""
+            numeric = _kinds(spec) & {"integer", "number"}
+            if numeric and isinstance(value, str) and isinstance(_number(value), float):
+                hint = " (YAML reads it as text: write 1.0e-4 for 1e-4, without quotes)"
+            raise UserError(
+                f"{where}: {name}: {value!r} is not allowed{hint}; "
+                f"give {allowed_values(spec)}"
+            )
+    if values.get("projection") == "clip" and values.get("pooled", "raw") != "raw":
+        raise UserError(
+            f"{where}: projection: clip needs the raw map; set pooled to raw too"
+        )
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def resolve(
+    method: str,
+    base: Mapping[str, Any],
+    methods: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return every option that applies to a method string, sorted by name.
+
+    Args:
+        method: `name` or `name+option=value+...`.
+        base: the config's `options`, shared by all methods.
+        methods: the config's `methods`: the options that each sets.
+
+    Raises:
+        UserError: for an unknown method, a bad or repeated override, or one that does
+            not apply to the method.
+    """
+    name, overrides = _parse(method, methods)
+    return _resolve(method, {**base, **methods[name]}, overrides)
+
+
+def _resolve(
+    method: str, shared: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the options that apply; all overrides must."""
+    found = applying(check({**shared, **overrides}, where=f"method {method}"))
+    for option in overrides:
+        if option not in found:
+            raise UserError(f"method {method}: {_misplaced(option)}")
+    return check(found, where=f"method {method}")
+
+
+def check_method(
+    name: str, base: Mapping[str, Any], methods: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Check that a method of the config sets no option that does not apply to it.
+
+    Raises:
+        UserError: one line that names the method and the option.
+    """
+    _resolve(name, base, methods[name])
+
+
+def canonical(
+    method: str,
+    base: Mapping[str, Any],
+    methods: Mapping[str, Mapping[str, Any]],
+) -> str:
+    """Return the one name of a method string's options.
+
+    Overrides that change nothing are dropped and the rest sorted, so that
+    `sarl+gamma_pos=1` and `sarl` name the same run.
+
+    Raises:
+        UserError: as `resolve`.
+    """
+    wanted = resolve(method, base, methods)
+    name, overrides = _parse(method, methods)
+    # An override decides its own value alone, so those without effect go one by one.
+    plain = {**defaults(), **check({**base, **methods[name]}, where=f"method {name}")}
+    kept = [k for k in sorted(overrides) if wanted[k] != plain[k]]
+    return "+".join([name, *(f"{k}={format_value(wanted[k])}" for k in kept)])
+
+
+def format_value(value: Any) -> str:
+    """Return an option's value as it stands in a method string."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0").replace("e+", "e")
+    return str(value)
+
+
+def allowed_values(spec: Mapping[str, Any]) -> str:
+    """Say in words what a schema entry allows: 'a number from 0 to 1'."""
+    if "anyOf" in spec:
+        return " or ".join(allowed_values(part) for part in spec["anyOf"])
+    if "const" in spec:
+        return str(spec["const"])
+    if "enum" in spec:
+        return "one of " + ", ".join(map(str, spec["enum"]))
+    words = {
+        "integer": "a whole number",
+        "number": "a number",
+        "boolean": "true or false",
+        "string": "text",
+        "array": "a list",
+        "object": "a mapping",
+    }
+    text = words.get(spec.get("type", ""), str(spec.get("type", "another value")))
+    for key, word in (
+        ("minimum", "from"),
+        ("exclusiveMinimum", "above"),
+        ("maximum", "to"),
+        ("exclusiveMaximum", "below"),
+        ("pattern", "matching"),
+    ):
+        if key in spec:
+            text += f" {word} {spec[key]}"
+    return text
+
+
+def _parse(
+    method: str, methods: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, dict[str, Any]]:
+    name, *parts = method.split("+")
+    if name not in methods:
+        close = difflib.get_close_matches(name, methods, n=1)
+        hint = f"did you mean {close[0]}?" if close else "the config's methods are "
+        raise UserError(
+            f"method {method}: unknown method {name}; "
+            f"{hint if close else hint + ', '.join(methods)}"
+        )
+    overrides: dict[str, Any] = {}
+    for part in parts:
+        option, equals, text = part.partition("=")
+        if not equals or not option or not text:
+            raise UserError(
+                f"method {method}: {part!r} is no override; write +option=value"
+            )
+        if option in overrides:
+            raise UserError(f"method {method}: {option} is set twice; keep one")
+        overrides[option] = _typed(option, text)
+    return name, check(overrides, where=f"method {method}") if overrides else {}
+
+
+def _typed(option: str, text: str) -> Any:
+    """Read an override's text as the type that its option has."""
+    spec = options_schema()["properties"].get(option, {})
+    kinds = _kinds(spec)
+    if "boolean" in kinds:
+        return {"true": True, "false": False}.get(text, text)
+    if kinds & {"integer", "number"}:
+        return _number(text)
+    return text
+
+
+def _kinds(spec: Mapping[str, Any]) -> set[str | None]:
+    return {part.get("type") for part in spec.get("anyOf", [spec])}
+
+
+def _number(text: str) -> float | str:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return value if math.isfinite(value) else text
+
+
+def _plain(value: Any) -> Any:
+    """Make 4.0 and 4 one value, so that they are one run."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
+    return value

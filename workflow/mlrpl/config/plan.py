@@ -1,0 +1,238 @@
+"""What the rules ask of the checked configuration: runs, files, arguments, specs.
+
+Plain values in and out, so that Snakemake can compare them between two runs.
+"""
+
+import itertools
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlrpl.config import options
+
+Names = str | Iterable[str]
+Numbers = float | Iterable[float]
+
+CHECKPOINTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
+
+
+def canonical(config: Mapping[str, Any], method: str) -> str:
+    """Return the one name of a method with overrides (`options.canonical`)."""
+    return options.canonical(method, config["options"], config["methods"])
+
+
+def method_options(config: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Return every option of a method with overrides (`options.resolve`)."""
+    return options.resolve(method, config["options"], config["methods"])
+
+
+def proportion(value: float) -> str:
+    """Return a proportion as paths have it: 0.1, 0.25, 1.0."""
+    return repr(float(value))
+
+
+def runs(
+    config: Mapping[str, Any],
+    dataset: Names | None = None,
+    method: Names | None = None,
+    prop: Numbers | None = None,
+    seed: int | Iterable[int] | None = None,
+) -> list[str]:
+    """Return the folder of every combination, each once, in the order given.
+
+    Whatever is left out is everything that the configuration has.
+
+    Raises:
+        UserError: for an unknown method or override.
+    """
+    methods = (canonical(config, name) for name in _many(method, config["methods"]))
+    combinations = itertools.product(
+        _many(dataset, config["datasets"]),
+        methods,
+        map(proportion, _many(prop, config["proportions"])),
+        _many(seed, config["seeds"]),
+    )
+    return list(
+        dict.fromkeys(f"{d}/{m}/prop={p}/seed={s}" for d, m, p, s in combinations)
+    )
+
+
+def experiment(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the runs of a table or figure, as `runs` takes them; none if it is off."""
+    entry = config["experiments"].get(name, {})
+    keys = {
+        "dataset": "datasets",
+        "method": "methods",
+        "prop": "proportions",
+        "seed": "seeds",
+    }
+    return {key: entry.get(many, []) for key, many in keys.items()}
+
+
+def title(config: Mapping[str, Any], method: str) -> str:
+    """Return what a method is called: `sarl+loss=p_bce` after `sarl` if need be."""
+    titles = config["titles"]
+    name, plus, overrides = method.partition("+")
+    return titles.get(method, titles.get(name, name) + plus + overrides)
+
+
+def spec(
+    config: Mapping[str, Any],
+    contents: Mapping[str, Any],
+    dataset: Names | None = None,
+    method: Names | None = None,
+    prop: Numbers | None = None,
+    seed: int | Iterable[int] | None = None,
+) -> dict[str, Any]:
+    """Return a table's or figure's contents with the runs that it shows.
+
+    Args:
+        config: the checked configuration.
+        contents: what else workflow/schemas/{table,figure}.schema.yaml has, and
+            `titles`: what to call methods here, by name as given. In a figure's
+            `panels` each panel gets the methods that override its option `x`.
+        dataset: data sets to show, by default all; so with the next three.
+        method: methods, with or without overrides.
+        prop: proportions of known labels.
+        seed: seeds.
+
+    Raises:
+        UserError: for an unknown method or override.
+    """
+    titles = contents.get("titles", {})
+    entries = {}
+    for name in _many(method, config["methods"]):
+        run, called = canonical(config, name), title(config, name)
+        entries[name] = {"name": run, "title": titles.get(name, called)}
+        if "kind" in contents:  # a figure draws printed numbers by their method
+            printed = dict.fromkeys([called, title(config, run)])
+            entries[name]["published"] = list(printed)
+    shown = {
+        **{key: value for key, value in contents.items() if key != "titles"},
+        "datasets": [
+            _dataset_entry(config, name) for name in _many(dataset, config["datasets"])
+        ],
+        "proportions": [float(p) for p in _many(prop, config["proportions"])],
+        "seeds": list(_many(seed, config["seeds"])),
+    }
+    if "panels" not in contents:
+        return {**shown, "methods": list(entries.values())}
+    shown["panels"] = [
+        {
+            **panel,
+            "methods": [
+                {**entry, "x": method_options(config, name)[panel["x"]]}
+                for name, entry in entries.items()
+                if f"+{panel['x']}=" in name
+            ],
+        }
+        for panel in contents["panels"]
+    ]
+    return shown
+
+
+def _dataset_entry(config: Mapping[str, Any], name: str) -> dict[str, str]:
+    dataset = config["datasets"][name]
+    entry = {"name": name, "title": dataset["title"]}
+    if dataset["published"] is not None:
+        entry["published"] = dataset["published"]
+    return entry
+
+
+def source(config: Mapping[str, Any], dataset: str, file: str) -> str:
+    """Return the path of a data set's file: below its root, or as downloaded."""
+    return _folder(config, config["datasets"][dataset]["root"], dataset) + file
+
+
+def split_source(config: Mapping[str, Any], dataset: str, split: str, key: str) -> str:
+    """Return the path of a split's `images`, `annotations` or `labels`.
+
+    Where the archive is not below the data set's root and its content lies there
+    unpacked, that is the root itself: a folder reads as the archive would.
+    """
+    entry = config["datasets"][dataset]
+    part = entry["splits"][split]
+    path, root = Path(source(config, dataset, part[key])), entry["root"]
+    if root is None or path.exists():
+        return str(path)
+    if entry["format"] == "voc":
+        patterns = [below + "JPEGImages" for below in ("", "*/", "*/*/")]
+    elif key == "images" and part.get("prefix"):
+        patterns = [part["prefix"]]
+    elif key == "annotations" and part.get("member"):
+        patterns = [part["member"]]
+    else:
+        return str(path)
+    unpacked = any(any(Path(root).glob(pattern)) for pattern in patterns)
+    return root if unpacked else str(path)
+
+
+def glove_source(config: Mapping[str, Any]) -> str:
+    """Return the path of GloVe's file."""
+    glove = config["glove"]
+    return _folder(config, glove["root"], "glove") + glove["file"]
+
+
+def downloads(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what to download: path below `data_dir` -> addresses, hash and size."""
+    found = {
+        f"{name}/{file}": entry
+        for name, dataset in config["datasets"].items()
+        if dataset["root"] is None
+        for file, entry in dataset["files"].items()
+    }
+    glove = config["glove"]
+    if glove["root"] is None:
+        found[f"glove/{glove['file']}"] = glove
+    keys = ("url", "sha256", "md5", "size")
+    return {
+        path: {key: entry[key] for key in keys if key in entry}
+        for path, entry in found.items()
+    }
+
+
+def model_config(config: Mapping[str, Any]) -> list[str]:
+    """Return the encoder's model config, if it is a file and not open_clip's name."""
+    model = config["encoder"]["model"]
+    return [model] if model.endswith(".json") else []
+
+
+def encoder_files(config: Mapping[str, Any]) -> list[str]:
+    """Return the encoder's files, if it is not one of open_clip's names and tags."""
+    pretrained = config["encoder"]["pretrained"]
+    return model_config(config) + (
+        [pretrained] if pretrained.endswith(CHECKPOINTS) else []
+    )
+
+
+def flags(values: Mapping[str, Any]) -> str:
+    """Return values as command line arguments, quoted, in the order given.
+
+    `None`, `False` and empty ones are left out, `True` is the flag alone, a list
+    follows its flag, and a mapping follows it as KEY=VALUE. {"member": "a b"} gives
+    "--member 'a b'".
+    """
+    words: list[str] = []
+    for name, value in values.items():
+        if value is None or value is False or value == [] or value == {}:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if isinstance(value, Mapping):
+            words += [f"{key}={value[key]}" for key in sorted(value)]
+        elif isinstance(value, list | tuple):
+            words += map(str, value)
+        elif value is not True:
+            words.append(str(value))
+    return shlex.join(words)
+
+
+def _folder(config: Mapping[str, Any], root: str | None, name: str) -> str:
+    return f"{config['data_dir']}/{name}/" if root is None else f"{root}/"
+
+
+def _many(value: Any, everything: Iterable) -> Sequence:
+    """Return a value or several as a list; all there are for None."""
+    if value is None:
+        return list(everything)
+    return [value] if isinstance(value, str | int | float) else list(value)

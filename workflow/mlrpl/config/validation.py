@@ -1,0 +1,230 @@
+"""The workflow's configuration: checked against its schema, defaults filled in.
+
+`workflow/schemas/config.schema.yaml` describes every key. Whatever is wrong becomes a
+`UserError` of one line that names the key.
+"""
+
+import copy
+import difflib
+import functools
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from mlrpl.config import options
+from mlrpl.errors import UserError
+
+SCHEMA_PATH = Path(__file__).resolve().parents[2] / "schemas/config.schema.yaml"
+
+# Keys of a data set's splits, by format: those that are needed, those that are allowed.
+NEEDED_OF_SPLIT = {"coco": ["annotations"], "voc": ["imageset"], "csv": ["labels"]}
+ALLOWED_OF_SPLIT = {"coco": ["prefix", "member"], "voc": [], "csv": ["select"]}
+# Keys of a data set that only one format has a use for.
+FORMAT_OF_KEY = {"keep": "coco", "difficult": "voc", "classes": "voc"}
+
+
+@functools.cache
+def config_schema() -> dict[str, Any]:
+    """Return the JSON schema of the configuration, its references replaced."""
+    schema = yaml.safe_load(SCHEMA_PATH.read_text())
+    definitions = schema.pop("$defs")
+
+    def inline(node: Any) -> Any:
+        if isinstance(node, list):
+            return [inline(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        node = dict(node)
+        reference = node.pop("$ref", None)
+        if reference == options.SCHEMA_PATH.name:
+            node = {**options.options_schema(), **node}
+        elif reference:
+            node = {**definitions[reference.removeprefix("#/$defs/")], **node}
+        return {key: inline(value) for key, value in node.items()}
+
+    return inline(schema)
+
+
+def validate(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the checked configuration with every default filled in.
+
+    Data sets and experiments that are switched off (`null`) are left out, and an
+    experiment's data sets, proportions and seeds are written out.
+
+    Raises:
+        UserError: one line that names the first key that is wrong, and the remedy.
+    """
+    config = copy.deepcopy(dict(config))
+    faults = sorted(
+        fault
+        for error in jsonschema.Draft202012Validator(config_schema()).iter_errors(config)
+        for fault in _faults(error)
+    )
+    if faults:
+        raise UserError(f"config key {faults[0][1]}: {faults[0][2]}")
+    for section in ("datasets", "experiments"):
+        config[section] = {k: v for k, v in config[section].items() if v is not None}
+    if not config["datasets"]:
+        raise UserError("config key datasets: all are switched off; leave one on")
+    for name, dataset in config["datasets"].items():
+        _check_dataset(f"datasets.{name}", dataset)
+        dataset.setdefault("title", name)
+    _fill(config, config_schema())
+    _expand_paths(config)
+    glove = config["glove"]
+    if glove["root"] is None and "url" not in glove:
+        raise UserError("config key glove.url: missing; give it, or set glove.root")
+    for method in config["methods"]:
+        options.check_method(method, config["options"], config["methods"])
+    for method in config["titles"]:
+        options.canonical(method, config["options"], config["methods"])
+    for name, experiment in config["experiments"].items():
+        _check_experiment(f"experiments.{name}", experiment, config)
+    return config
+
+
+def _faults(error: jsonschema.ValidationError) -> Iterator[tuple[int, str, str]]:
+    """Yield (order, key, one line) for each fault that a schema error stands for."""
+    where = ".".join(map(str, error.absolute_path))
+    dot = f"{where}." if where else ""
+    schema, value = error.schema, error.instance
+    if error.validator == "additionalProperties":
+        # First, because a misspelt key is often why another one seems to be missing.
+        for key in sorted(set(map(str, value)) - set(schema["properties"])):
+            close = difflib.get_close_matches(key, schema["properties"], n=1)
+            known = ", ".join(schema["properties"])
+            hint = f"did you mean {close[0]}?" if close else f"the keys are {known}"
+            yield 0, f"{dot}{key}", f"unknown key; {hint}"
+    elif error.validator == "required":
+        for key in error.validator_value:
+            if key not in value:
+                yield 1, f"{dot}{key}", "missing; add it"
+    elif "propertyNames" in error.absolute_schema_path:
+        yield 1, f"{dot}{value}", f"not a name; let it match {schema['pattern']}"
+    elif error.validator == "uniqueItems":
+        yield 1, where, f"{value} repeats itself; give each value once"
+    elif error.validator in ("minItems", "minProperties"):
+        yield 1, where, "empty; give at least one"
+    else:
+        yield 1, where, f"{_described(value, schema)}; give {_allowed(schema)}"
+
+
+def _described(value: Any, schema: Mapping[str, Any]) -> str:
+    if isinstance(value, str) and _kinds(schema) & {"integer", "number"}:
+        try:
+            float(value)
+        except ValueError:
+            return f"{value!r} is text"
+        # YAML 1.1 wants a point in a number with an exponent.
+        digits, exponent, power = value.lower().partition("e")
+        example = f"{float(digits)}e{power}" if exponent else value
+        return f"{value!r} is text (write {example}, without quotes)"
+    text = "null" if value is None else str(value)
+    return f"{text if len(text) < 60 else text[:57] + '...'} is not allowed"
+
+
+def _allowed(schema: Mapping[str, Any]) -> str:
+    kind = schema.get("type")
+    if isinstance(kind, list):
+        return " or ".join(_allowed({**schema, "type": one}) for one in kind)
+    return "null" if kind == "null" else options.allowed_values(schema)
+
+
+def _kinds(schema: Mapping[str, Any]) -> set[str]:
+    return {part.get("type", "") for part in schema.get("anyOf", [schema])}
+
+
+def _fill(value: Any, schema: Mapping[str, Any]) -> None:
+    """Put the schema's defaults where a mapping lacks a key, all the way down.
+
+    The options are left alone: a method's own options go over those of all methods, and
+    only then come their defaults (`options.resolve`).
+    """
+    if not isinstance(value, dict) or schema.get("title") == "Options of one training":
+        return
+    for key, part in schema.get("properties", {}).items():
+        if "default" in part:
+            value.setdefault(key, copy.deepcopy(part["default"]))
+        if key in value:
+            _fill(value[key], part)
+    if isinstance(rest := schema.get("additionalProperties"), dict):
+        for part in value.values():
+            _fill(part, rest)
+
+
+def _expand_paths(config: dict[str, Any]) -> None:
+    """Put environment variables and the home folder into the paths, in place."""
+    places = [
+        ("", config, ("results", "logs", "data_dir")),
+        ("glove.", config["glove"], ("root",)),
+        ("encoder.", config["encoder"], ("model", "pretrained")),
+    ]
+    places += [(f"datasets.{n}.", d, ("root",)) for n, d in config["datasets"].items()]
+    for where, section, keys in places:
+        for key in keys:
+            if section[key] is None:
+                continue
+            path = os.path.expanduser(os.path.expandvars(section[key]))
+            if missing := re.search(r"\$\{?(\w+)", path):
+                raise UserError(
+                    f"config key {where}{key}: the environment variable "
+                    f"{missing.group(1)} is not set; set it, or write the path out"
+                )
+            section[key] = path
+
+
+def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
+    """Check what depends on the format, and that every file has a place."""
+    kind, files = dataset["format"], dataset.get("files", {})
+    for key, wanted in FORMAT_OF_KEY.items():
+        if key in dataset and kind != wanted:
+            raise UserError(
+                f"config key {where}.{key}: only format {wanted} has a use for it; "
+                f"take it out, or set format to {wanted}"
+            )
+    for name, split in dataset["splits"].items():
+        for key in NEEDED_OF_SPLIT[kind]:
+            if key not in split:
+                raise UserError(
+                    f"config key {where}.splits.{name}.{key}: missing; "
+                    f"format {kind} needs it"
+                )
+        useful = ["images", "shards", *NEEDED_OF_SPLIT[kind], *ALLOWED_OF_SPLIT[kind]]
+        for key in split:
+            if key not in useful:
+                raise UserError(
+                    f"config key {where}.splits.{name}.{key}: format {kind} has no use "
+                    f"for it; its keys are {', '.join(useful)}"
+                )
+        for key in ("images", "annotations", "labels"):
+            file = split.get(key)
+            if file and not dataset.get("root") and file not in files:
+                raise UserError(
+                    f"config key {where}.splits.{name}.{key}: {file} is not among the "
+                    f"files to download; add it to {where}.files, or set {where}.root"
+                )
+
+
+def _check_experiment(
+    where: str, experiment: dict[str, Any], config: Mapping[str, Any]
+) -> None:
+    """Check an experiment's names; fill in what it leaves to the whole config."""
+    experiment.setdefault("datasets", list(config["datasets"]))
+    for key in ("proportions", "seeds"):
+        experiment.setdefault(key, list(config[key]))
+    for dataset in experiment["datasets"]:
+        if dataset not in config["datasets"]:
+            raise UserError(
+                f"config key {where}.datasets: unknown data set {dataset}; "
+                f"the data sets are {', '.join(config['datasets'])}"
+            )
+    for method in experiment["methods"]:
+        try:
+            options.canonical(method, config["options"], config["methods"])
+        except UserError as error:
+            raise UserError(f"config key {where}.methods: {error}") from None

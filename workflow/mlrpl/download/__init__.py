@@ -1,0 +1,1 @@
+"""Archives from their addresses: resumed, checked, locked."""

@@ -1,0 +1,1 @@
+"""Methods: a head, a transfer and a loss, each one file (`methods.base`)."""

@@ -1,0 +1,1 @@
+"""Heads: from an image's cached features to scores of the classes."""

@@ -1,0 +1,1 @@
+"""The attention's own computation, on a CPU and on a GPU."""

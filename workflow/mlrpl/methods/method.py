@@ -1,0 +1,157 @@
+"""One method: a head, a transfer and a loss, built from a run's options."""
+
+from collections.abc import Hashable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mlrpl.config.options import Options
+from mlrpl.errors import UserError
+from mlrpl.methods.base import Batch, Head, Loss, Step, TrainingImages, Transfer
+from mlrpl.methods.inputs import Inputs
+from mlrpl.methods.parts import part_class
+from mlrpl.methods.precision import at_least_fp32, products
+from mlrpl.methods.scores import SCORES, Scores
+
+
+class Method(nn.Module):
+    """What a training trains: scores of all classes from cached features.
+
+    Its state is `state_dict()`: what is trained, and what transfer and loss remember.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        transfer: Transfer,
+        loss: Loss,
+        score: str = "sigmoid",
+        precision: str = "fp32",
+    ):
+        """Put the parts together.
+
+        Args:
+            head: from cached features to logits.
+            transfer: from a step to its loss.
+            loss: of scores and labels.
+            score: from logits to probabilities, "sigmoid" or "softmax" (Eq. 9).
+            precision: of the head's products: "fp32", "bf16" or "auto".
+
+        Raises:
+            UserError: when the transfer needs class features and the head has none.
+        """
+        super().__init__()
+        if transfer.needs_class_features and not head.has_class_features:
+            raise UserError(
+                f"options: transfer: {type(transfer).__name__} works on a feature for "
+                f"each class, and {type(head).__name__} has none with these options; "
+                "choose another head or visual module, or transfer=none"
+            )
+        self.head, self.transfer, self.loss_part = head, transfer, loss
+        self.score, self.precision = SCORES[score], precision
+
+    @classmethod
+    def from_options(cls, options: Options, inputs: Inputs, seed: int) -> "Method":
+        """Build the method of a run.
+
+        Args:
+            options: the run's options.
+            inputs: sizes, class vectors, partial labels and the text side of CLIP.
+            seed: each part starts from this seed, so that a change of one leaves the
+                start of the others as it was.
+        """
+        parts = []
+        for kind in ("head", "transfer", "loss"):
+            torch.manual_seed(seed)
+            part = part_class(kind, options[kind])
+            parts.append(part.from_options(options, inputs))
+        return cls(*parts, score=options.score, precision=options.precision)
+
+    @property
+    def reads(self) -> str:
+        """The cached feature that a batch holds: "map" or "global"."""
+        return self.head.reads
+
+    @property
+    def graph(self) -> bool:
+        """Whether a step can be captured as a CUDA graph."""
+        return all(part.graph for part in self._parts)
+
+    @property
+    def _parts(self) -> tuple[Head, Transfer, Loss]:
+        return self.head, self.transfer, self.loss_part
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the loss of a batch, a scalar."""
+        class_features = self.class_features(batch.features)
+        # Last, so that backward its activations are the first to go.
+        prepared = self.prepare()
+
+        def rescore(changed: Tensor) -> Scores:
+            return self.score(self.head.logits(changed, prepared))
+
+        scores = rescore(class_features)
+        step = Step(batch, class_features, scores, rescore, self.loss_part)
+        return self.transfer(step)
+
+    def class_features(self, features: Tensor) -> Tensor:
+        """Return the head's features of images, in fp32 at least."""
+        with products(features.device, self.precision):
+            found = self.head.class_features(features)
+        return at_least_fp32(found)
+
+    def prepare(self) -> Any:
+        """Return what scoring needs besides images; once for a whole test."""
+        with products(self.device, self.precision):
+            return self.head.prepare()
+
+    def scores(self, features: Tensor, prepared: Any = None) -> Scores:
+        """Return the scores of images.
+
+        Args:
+            features: cached features, as `reads` says.
+            prepared: what `prepare()` returned, if it is at hand.
+        """
+        class_features = self.class_features(features)
+        prepared = self.prepare() if prepared is None else prepared
+        return self.score(self.head.logits(class_features, prepared))
+
+    def score_images(self, features: Tensor, prepared: Any = None) -> Tensor:
+        """Return the ranking scores [B, C] of images; as `scores`."""
+        return self.scores(features, prepared).ranking
+
+    def start_epoch(self, epoch: int, training: TrainingImages) -> Hashable:
+        """Prepare an epoch, the first being 1; return its phase."""
+        return tuple(part.start_epoch(epoch, training) for part in self._parts)
+
+    def after_step(self) -> None:
+        """Do what follows the optimiser's step."""
+        for part in self._parts:
+            part.after_step()
+
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return groups of trained parameters, each with a factor of the rate."""
+        return [group for part in self._parts for group in part.groups()]
+
+    @property
+    def device(self) -> torch.device:
+        """Where parameters and buffers are."""
+        tensors = (*self.parameters(), *self.buffers())
+        return next(iter(tensors)).device if tensors else torch.device("cpu")
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Count the trained parameters by component, and in total.
+
+        A component is a module of a part, such as `visual` and `prompts` of the cosine
+        head, whose learned scale is called `scale`.
+        """
+        counts: dict[str, int] = {}
+        for part in self._parts:
+            for name, module in part.named_children():
+                trained = [p.numel() for p in module.parameters()]
+                if trained or name == "visual":
+                    counts[name] = sum(trained)
+            for name, parameter in part.named_parameters(recurse=False):
+                counts[name.removeprefix("log_")] = parameter.numel()
+        return {**counts, "total": sum(counts.values())}

@@ -1,0 +1,1 @@
+"""Transfers: what passes knowledge from known labels to unknown ones."""

@@ -1,0 +1,282 @@
+"""Figures of this project's results beside published ones: what each panel shows.
+
+A panel shows lines over the proportions of known labels, one a method (Figures 4 and
+7), or lines over the values of an option, one a proportion (Figure 8). A point is the
+mean over seeds with its sample standard deviation; a point that was not run leaves a
+gap. `figure_drawing` puts the panels on paper.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlrpl.errors import UserError
+from mlrpl.evaluation.metrics import METRICS
+from mlrpl.reporting.published import AVERAGE, lookup
+from mlrpl.reporting.specs import percent, prop_key
+
+SYMBOLS = {"gamma_pos": r"$\gamma_+$", "gamma_neg": r"$\gamma_-$"}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """Numbers of a paper: one method's out of one table or text, by position."""
+
+    label: str
+    points: list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: `x` positions, `mean` (nan: not run) and `std` (nan: one seed)."""
+
+    label: str
+    x: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    printed: list[Printed] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes: ticks are (position, text), `note` stands under the title."""
+
+    title: str
+    note: str
+    x_label: str
+    y_label: str
+    ticks: list[tuple[float, str]]
+    series: list[Series]
+    over_proportions: bool
+    names: bool  # positions are names without an order: points are not joined
+
+
+def build(
+    spec: dict[str, Any], runs: pd.DataFrame, published: pd.DataFrame
+) -> list[list[Panel]]:
+    """Return the panels of a figure, one list a data set.
+
+    Args:
+        spec: contents, as `specs.load_spec(..., "figure")` returns them.
+        runs: one row a setting and epoch, as `results.load` returns them.
+        published: printed numbers, as `published.load` returns them.
+
+    Raises:
+        UserError: an unknown metric, no methods, or a method without a place on the
+            horizontal axis.
+    """
+    if spec["metric"] not in METRICS:
+        raise UserError(
+            f"--spec: metric: {spec['metric']} is unknown; "
+            f"choose of {', '.join(METRICS)}"
+        )
+    if "seeds" in spec:
+        runs = runs[runs["seed"].isin(spec["seeds"])]
+    runs = runs[runs["epoch"] == spec["epoch"]]
+    runs = runs.assign(key=runs["prop"].map(prop_key))
+    panels = spec.get("panels") or [
+        {key: spec[key] for key in ("x", "x_label", "methods") if key in spec}
+    ]
+    rows = []
+    for dataset in spec["datasets"]:
+        mine = runs[runs["dataset"] == dataset["name"]]
+        rows.append([_panel(spec, p, dataset, mine, published) for p in panels])
+    return rows
+
+
+def _panel(
+    spec: dict[str, Any],
+    panel: dict[str, Any],
+    dataset: dict[str, Any],
+    runs: pd.DataFrame,
+    published: pd.DataFrame,
+) -> Panel:
+    if not panel.get("methods"):
+        raise UserError("--spec: methods: there are none; list the methods to draw")
+    over = panel["x"] == "prop"
+    hue = spec.get("hue", "method" if over else "prop")
+    if hue != ("method" if over else "prop"):
+        raise UserError(
+            f"--spec: hue: {hue} does not go with x: {panel['x']}; leave hue out"
+        )
+    if not dataset["compare"]:
+        printed = published.iloc[:0]
+    else:
+        printed = published[
+            (published["dataset"] == dataset.get("published"))
+            & (published["metric"] == spec["metric"])
+            & (published["prop"] != AVERAGE)
+        ]
+    build_series = _over_proportions if over else _over_option
+    ticks, series = build_series(spec, panel, runs, printed)
+    return Panel(
+        title=", ".join(filter(None, (dataset["title"], panel.get("title")))),
+        note=_gain(spec, dataset, runs, published),
+        x_label=panel.get("x_label") or _x_label(panel["x"]),
+        y_label=f"{spec['metric']} (%)",
+        ticks=ticks,
+        series=series,
+        over_proportions=over,
+        names=not over and not _numeric(panel),
+    )
+
+
+def _over_proportions(
+    spec: dict[str, Any],
+    panel: dict[str, Any],
+    runs: pd.DataFrame,
+    printed: pd.DataFrame,
+) -> tuple[list[tuple[float, str]], list[Series]]:
+    """One line a method; the position is the percentage of known labels."""
+    props = sorted(spec["proportions"])
+    cells = _cells(runs, spec["metric"])
+    series = []
+    for method in panel["methods"]:
+        values = [cells.get((method["name"], prop_key(p)), _NONE) for p in props]
+        lines = [
+            Printed(
+                f"{name}, paper ({table})",
+                [
+                    (round(100 * float(prop), 6), mean)
+                    for prop, mean in zip(group["prop"], group["mean"], strict=True)
+                ],
+            )
+            for name in method.get("published", [])
+            for table, group in printed[printed["method"] == name].groupby("table")
+        ]
+        series.append(
+            Series(
+                method.get("title", method["name"]),
+                np.array([round(100 * p, 6) for p in props]),
+                *_columns(values),
+                lines,
+            )
+        )
+    shown = [(round(100 * p, 6), percent(p).removesuffix(" %")) for p in props]
+    return shown, series
+
+
+def _over_option(
+    spec: dict[str, Any],
+    panel: dict[str, Any],
+    runs: pd.DataFrame,
+    printed: pd.DataFrame,
+) -> tuple[list[tuple[float, str]], list[Series]]:
+    """One line a proportion; the position is the value of the option."""
+    places = [_place(method, panel["x"]) for method in panel["methods"]]
+    if _numeric(panel):
+        order = np.argsort(places, kind="stable")
+        positions = [float(place) for place in places]
+    else:
+        order = np.arange(len(places))
+        positions = [float(i) for i in order]
+    methods = [panel["methods"][i] for i in order]
+    x = [positions[i] for i in order]
+    ticks = [(positions[i], _number_text(places[i])) for i in order]
+    cells = _cells(runs, spec["metric"])
+    series = []
+    for prop in sorted(spec["proportions"]):
+        key = prop_key(prop)
+        values = [cells.get((method["name"], key), _NONE) for method in methods]
+        marks: dict[str, list[tuple[float, float]]] = {}
+        for position, method in zip(x, methods, strict=True):
+            found = printed[
+                printed["method"].isin(method.get("published", []))
+                & (printed["prop"] == key)
+            ]
+            for table, mean in zip(found["table"], found["mean"], strict=True):
+                marks.setdefault(table, []).append((position, mean))
+        series.append(
+            Series(
+                f"{percent(prop)} known labels",
+                np.array(x),
+                *_columns(values),
+                [Printed(f"paper ({t})", p) for t, p in sorted(marks.items())],
+            )
+        )
+    return ticks, series
+
+
+_NONE = (np.nan, np.nan)
+
+
+def _columns(values: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    means, deviations = zip(*values, strict=True)
+    return np.array(means), np.array(deviations)
+
+
+def _cells(
+    runs: pd.DataFrame, metric: str
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return mean and standard deviation over seeds by method and proportion."""
+    groups = runs.groupby(["method", "key"])[metric]
+    return {
+        key: (float(values.mean()), float(values.std(ddof=1))) for key, values in groups
+    }
+
+
+def _numeric(panel: dict[str, Any]) -> bool:
+    places = [_place(method, panel["x"]) for method in panel["methods"]]
+    return all(isinstance(place, int | float) for place in places)
+
+
+def _place(method: dict[str, Any], option: str) -> float | str:
+    """Return where a method stands on the axis of an option."""
+    if "x" in method:
+        return method["x"]
+    for override in method["name"].split("+")[1:]:
+        name, _, value = override.partition("=")
+        if name == option:
+            try:
+                return float(value)
+            except ValueError:
+                return value
+    raise UserError(
+        f"--spec: methods: {method['name']} does not set {option}; give its x"
+    )
+
+
+def _gain(
+    spec: dict[str, Any],
+    dataset: dict[str, Any],
+    runs: pd.DataFrame,
+    published: pd.DataFrame,
+) -> str:
+    """Say by how much one method is above another on average, here and in print."""
+    gain = spec.get("gain")
+    if gain is None:
+        return ""
+    cells = _cells(runs, spec["metric"])
+    both = [
+        (cells[gain["method"], key][0], cells[gain["baseline"], key][0])
+        for key in map(prop_key, spec["proportions"])
+        if (gain["method"], key) in cells and (gain["baseline"], key) in cells
+    ]
+    text = ""
+    if both:
+        text = f"average gain {np.mean([a - b for a, b in both]):+.1f}"
+        if len(both) < len(spec["proportions"]):
+            text += f" over {len(both)} of {len(spec['proportions'])} proportions"
+    name = dataset.get("published", "")
+    found = lookup(
+        published, name, gain.get("published", ""), AVERAGE, f"{spec['metric']} gain"
+    )
+    if found is None:
+        return text
+    if dataset["compare"]:
+        return f"{text or 'average gain not measured'} (paper: {found[0]:+.1f})"
+    titles = published[published["dataset"] == name]["dataset_title"]
+    paper = f"paper, on {titles.iloc[0]}: {found[0]:+.1f}"
+    return f"{text}\n{paper}" if text else paper
+
+
+def _x_label(option: str) -> str:
+    if option == "prop":
+        return "known labels (%)"
+    return SYMBOLS.get(option, option)
+
+
+def _number_text(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

@@ -1,0 +1,130 @@
+"""The metrics of many settings as tidy tables: one row a setting and epoch."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mlrpl.errors import UserError
+from mlrpl.evaluation.metrics import METRICS
+from mlrpl.runtime.storage import atomic_path
+
+SETTING = ["dataset", "method", "prop", "seed"]
+EPOCHS = ("last", "best")
+COLUMNS = [*SETTING, "epoch", "epoch_number", *METRICS]
+# columns out of run.json, and the entry of each that is meant
+EXTRAS = {"parameters": "total", "seconds": "train"}
+
+
+def load(paths: Iterable[str | Path], extras: Sequence[str] = ()) -> pd.DataFrame:
+    """Return one row for each setting and epoch (last, best), sorted.
+
+    Args:
+        paths: `metrics.json` files, one a setting.
+        extras: columns to add from the `run.json` beside each file: `parameters`, the
+            number of trainable parameters, or `seconds`, the time of the training.
+
+    Returns:
+        The columns of `COLUMNS`, then `extras`. `prop` is a number.
+
+    Raises:
+        UserError: a file that cannot be read, a missing key, or one setting twice.
+    """
+    rows = []
+    for path, metrics in _read_all(paths):
+        added = _from_run(Path(path).with_name("run.json"), extras) if extras else {}
+        for epoch in EPOCHS:
+            values = dict(metrics[epoch])
+            number = values.pop("epoch")
+            setting = {key: metrics[key] for key in SETTING}
+            rows.append(
+                {**setting, "epoch": epoch, "epoch_number": number, **values, **added}
+            )
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, *extras])
+    frame["prop"] = frame["prop"].astype(float)
+    return frame.sort_values([*SETTING, "epoch"], kind="stable", ignore_index=True)
+
+
+def per_class(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Return one row for each setting, epoch and class, in the order of the classes.
+
+    The AP is the area under the precision envelope; empty where the test set has no
+    positive of the class.
+
+    Raises:
+        UserError: as `load`.
+    """
+    rows = [
+        {**{key: metrics[key] for key in SETTING}, "epoch": epoch, "class": name}
+        | {"ap": ap}
+        for _, metrics in _read_all(paths)
+        for epoch in EPOCHS
+        for name, ap in metrics["per_class_ap"][epoch].items()
+    ]
+    frame = pd.DataFrame(rows, columns=[*SETTING, "epoch", "class", "ap"])
+    frame = frame.astype({"prop": float, "ap": float})
+    return frame.sort_values([*SETTING, "epoch"], kind="stable", ignore_index=True)
+
+
+def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a table whole or not at all, numbers as they are, absent ones empty."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _read_all(paths: Iterable[str | Path]) -> list[tuple[str | Path, dict[str, Any]]]:
+    """Read every file, refusing a setting that comes twice."""
+    seen: dict[tuple, str | Path] = {}
+    files = []
+    for path in paths:
+        metrics = _read(path)
+        key = tuple(metrics[name] for name in SETTING)
+        if key in seen:
+            raise UserError(
+                f"{path}: the same setting as {seen[key]}; give each setting once"
+            )
+        seen[key] = path
+        files.append((path, metrics))
+    return files
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    metrics = _read_json(path)
+    missing = [
+        key for key in (*SETTING, *EPOCHS, "per_class_ap") if key not in metrics
+    ] or [
+        f"{epoch}.{name}"
+        for epoch in EPOCHS
+        for name in ("epoch", *METRICS)
+        if name not in metrics[epoch]
+    ]
+    if missing:
+        raise UserError(f"{path}: no {missing[0]}; make the file with mlrpl evaluate")
+    return metrics
+
+
+def _read_json(path: str | Path) -> dict[str, Any]:
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; run its setting first") from error
+    except ValueError as error:
+        raise UserError(f"{path}: no valid JSON ({error}); make it again") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a JSON object; make it again")
+    return content
+
+
+def _from_run(path: Path, extras: Sequence[str]) -> dict[str, float]:
+    run = _read_json(path)
+    values = {}
+    for name in extras:
+        value = run.get(name)
+        if isinstance(value, dict):
+            value = value.get(EXTRAS[name])
+        if not isinstance(value, int | float):
+            raise UserError(f"{path}: no number for {name}; train the setting again")
+        values[name] = value
+    return values

@@ -1,0 +1,64 @@
+"""What one table or figure shows: JSON that is checked against a schema."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from mlrpl.errors import UserError
+
+SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
+
+
+def load_spec(text: str, kind: str) -> dict[str, Any]:
+    """Read and check the contents of a table or figure, defaults filled in.
+
+    Args:
+        text: a JSON object, or the path of a file that holds one.
+        kind: `table` or `figure`: the schema in workflow/schemas.
+
+    Raises:
+        UserError: no readable JSON, or a key or value that the schema refuses.
+    """
+    where = "--spec" if text.lstrip().startswith("{") else text
+    try:
+        content = text if where == "--spec" else Path(text).read_text(encoding="utf-8")
+        spec = json.loads(content)
+    except OSError as error:
+        raise UserError(f"{text}: {error.strerror}; give a JSON file") from error
+    except ValueError as error:
+        raise UserError(f"{where}: no valid JSON: {error}") from error
+    schema = spec_schema(kind)
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(spec)
+    if fault := jsonschema.exceptions.best_match(errors):
+        place = "".join(f"{part}: " for part in fault.absolute_path)
+        raise UserError(
+            f"{where}: {place}{fault.message}; see workflow/schemas/{kind}.schema.yaml"
+        )
+    for key, entry in schema["properties"].items():
+        if "default" in entry:
+            spec.setdefault(key, entry["default"])
+    for dataset in spec["datasets"]:
+        dataset.setdefault("title", dataset["name"])
+        dataset.setdefault("compare", dataset.get("published") == dataset["name"])
+    return spec
+
+
+@functools.cache
+def spec_schema(kind: str) -> dict[str, Any]:
+    """Return the JSON schema of a `table` or a `figure`."""
+    path = SCHEMAS / f"{kind}.schema.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def prop_key(prop: float) -> str:
+    """Return a proportion as the paths and the published numbers write it: 0.1."""
+    return f"{prop:g}"
+
+
+def percent(prop: float | str) -> str:
+    """Return a proportion as the paper's headings write it: 10 %."""
+    return f"{100 * float(prop):g} %"

@@ -1,0 +1,1 @@
+"""What runs underneath: device, memory, storage, the fork server."""

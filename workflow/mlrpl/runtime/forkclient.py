@@ -1,0 +1,65 @@
+"""Leave a command to a fork server (`mlrpl.runtime.forkserver`), if one runs.
+
+Imported by every command, and therefore small.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+# Commands whose start counts.
+COMMANDS = ("context", "drop", "encoder", "evaluate", "features", "train")
+
+VARIABLE = "MLRPL_FORKSERVER"  # the socket's path, in the environment of commands
+ACCEPTED, DECLINED = b"+", b"-"
+GRACE = 5.0  # seconds to clean up for a command that nobody waits for any more
+KILLED = 137  # the status of a command whose process was killed
+
+
+def identity() -> list[str]:
+    """Return what the server and the command must have in common."""
+    python = os.path.realpath(sys.executable)
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return [python, sys.prefix, package]
+
+
+def ask(arguments: Sequence[str]) -> int | None:
+    """Let the server carry out a command; return its exit status.
+
+    None if there is no server, or it declined: the caller does the work itself.
+    """
+    path = os.environ.get(VARIABLE)
+    if path is None or not arguments or arguments[0] not in COMMANDS:
+        return None
+    request = {
+        "identity": identity(),
+        "arguments": list(arguments),
+        "folder": os.getcwd(),
+        "environment": dict(os.environ),
+    }
+    message = json.dumps(request).encode()
+    with socket.socket(socket.AF_UNIX) as server:
+        try:
+            server.connect(path)
+            socket.send_fds(server, [len(message).to_bytes(4, "big")], [1, 2])
+            server.sendall(message)
+            if server.recv(1) != ACCEPTED:
+                return None
+        except OSError:
+            return None
+        try:
+            status = server.recv(1)
+        except BaseException:
+            # Interrupted: tell the fork by the closed line, and let it clean up.
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_WR)
+                server.settimeout(GRACE + 1)
+                server.recv(1)
+            raise
+    if not status:
+        print(f"mlrpl {arguments[0]}: error: its process was killed", file=sys.stderr)
+        return KILLED
+    return status[0]

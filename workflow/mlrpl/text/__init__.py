@@ -1,0 +1,1 @@
+"""CLIP's text side: tower, class tokens, prompts."""

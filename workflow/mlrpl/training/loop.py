@@ -1,0 +1,245 @@
+"""Training one setting from cached features (Algorithm 1)."""
+
+import math
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from mlrpl.config.options import Options
+from mlrpl.errors import UserError
+from mlrpl.methods.base import Batch
+from mlrpl.methods.method import Method
+from mlrpl.training.batches import Split
+from mlrpl.training.checkpoints import Checkpoint
+from mlrpl.training.gradients import Gradients, gradients_of
+from mlrpl.training.optimizers import SGD, AdamW, Group
+
+# The mean over the classes of the average precision of scores [N, C], given labels.
+MeanAP = Callable[[np.ndarray, np.ndarray], float]
+
+# Images that are scored at once; only memory and speed depend on it.
+TEST_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of the history; epoch 0 is the start, `mAP` is None if not tested."""
+
+    epoch: int
+    lr: float | None
+    loss: float | None
+    mAP: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training leaves.
+
+    Attributes:
+        history: one entry an epoch.
+        last: test scores [N, C] (`Scores.ranking`) after the last epoch.
+        best: those of the epoch with the best test mAP, which nothing else uses.
+        best_epoch: that epoch.
+    """
+
+    history: list[Epoch]
+    last: np.ndarray
+    best: np.ndarray
+    best_epoch: int
+
+
+def learning_rate(options: Options, epoch: int) -> float:
+    """Return the learning rate of an epoch, the first being 0.
+
+    Constant in the warm-up, then a cosine over `epochs` epochs as in CoOp's code, whose
+    schedule starts after the warm-up and therefore ends a little above zero.
+    """
+    if epoch < options.warmup_epochs:
+        return options.warmup_lr
+    if options.schedule == "constant":
+        return options.lr
+    done = (epoch - options.warmup_epochs) / options.epochs
+    return options.lr * (1 + math.cos(math.pi * done)) / 2
+
+
+def make_optimizer(options: Options, method: Method) -> SGD | AdamW:
+    """Return the optimiser over the method's groups of parameters."""
+    groups = [Group(parameters, factor) for parameters, factor in method.groups()]
+    if options.optimizer == "adamw":
+        return AdamW(groups, options.weight_decay)
+    return SGD(groups, options.momentum, options.weight_decay)
+
+
+@dataclass
+class Progress:
+    """What a training has found so far; a checkpoint keeps it beside the state."""
+
+    history: list[Epoch] = field(default_factory=list)
+    best: np.ndarray = field(default_factory=lambda: np.empty(0))
+    best_epoch: int = 0
+    best_map: float = -math.inf
+
+    def tested(self, scores: np.ndarray, epoch: int, found: float) -> None:
+        """Remember a test's scores if no test was better."""
+        if found > self.best_map or self.best_epoch == 0:
+            self.best, self.best_epoch, self.best_map = scores, epoch, found
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of it."""
+        return {
+            "history": [list(astuple(entry)) for entry in self.history],
+            "best": torch.from_numpy(self.best),
+            "best_epoch": self.best_epoch,
+            "best_map": self.best_map,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Progress":
+        """Return what `to_state` was made of."""
+        return cls(
+            [Epoch(*entry) for entry in state["history"]],
+            state["best"].numpy(),
+            state["best_epoch"],
+            state["best_map"],
+        )
+
+
+def train(
+    method: Method,
+    options: Options,
+    training: Split,
+    test: Split,
+    seed: int,
+    mean_ap: MeanAP,
+    progress: bool = True,
+    checkpoint: Checkpoint | None = None,
+) -> Result:
+    """Train on the known labels and score the test images.
+
+    What an epoch does depends on the seed, its number and the state before it, so that
+    a training that goes on from a checkpoint ends with the same bits.
+
+    Args:
+        method: the method, on its device; trained in place.
+        options: the run's options.
+        training: features with the partial labels.
+        test: features with the full labels, used for nothing but scores and mAP.
+        seed: orders the images of each epoch.
+        mean_ap: of the test scores, for the history and the best epoch.
+        progress: show a bar on stderr.
+        checkpoint: where a killed training left its state, and this one leaves its own.
+
+    Raises:
+        UserError: when the loss is no longer a number.
+    """
+    gradients = gradients_of(method, training.device)
+    optimizer = make_optimizer(options, method)
+    found, last = Progress(), np.empty(0)
+    targets = test.labels.cpu().numpy()
+    if checkpoint and (restored := restore(checkpoint, method, optimizer)):
+        found = restored
+        print(f"going on after epoch {found.history[-1].epoch}", file=sys.stderr)
+    first = found.history[-1].epoch + 1 if found.history else 0
+    bar = tqdm(
+        range(first, options.epochs + 1),
+        initial=first,
+        total=options.epochs + 1,
+        desc="train",
+        unit="epoch",
+        mininterval=0.2 if sys.stderr.isatty() else 20,
+        disable=not progress,
+    )
+    for epoch in bar:
+        lr = loss = test_map = None
+        if epoch:
+            lr = learning_rate(options, epoch - 1)
+            torch.manual_seed(draws_seed(seed, epoch))
+            gradients.phase = method.start_epoch(epoch, training)
+            batches = training.shuffled(options.batch_size, seed, epoch)
+            loss = run_epoch(gradients, optimizer, lr, batches)
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"options: lr: {options.lr}: the loss is {loss} in epoch {epoch}; "
+                    "lower lr or scale"
+                )
+        final = epoch == options.epochs
+        if final or (epoch and epoch % options.eval_every == 0):
+            last = score(method, test)
+            test_map = mean_ap(last, targets)
+            found.tested(last, epoch, test_map)
+            bar.set_postfix(loss=loss, mAP=test_map, refresh=False)
+        if epoch or final:
+            found.history.append(Epoch(epoch, lr, loss, test_map))
+        if checkpoint and epoch and not final:
+            checkpoint.offer(partial(state_of, method, optimizer, found))
+    return Result(found.history, last, found.best, found.best_epoch)
+
+
+def draws_seed(seed: int, epoch: int) -> int:
+    """Return what an epoch's random draws start from; no generator's state is kept."""
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
+
+
+def state_of(
+    method: Method, optimizer: SGD | AdamW, found: Progress
+) -> dict[str, Any]:
+    """Return what a checkpoint holds after an epoch."""
+    return {
+        "method": method.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": found.to_state(),
+    }
+
+
+def restore(
+    checkpoint: Checkpoint, method: Method, optimizer: SGD | AdamW
+) -> Progress | None:
+    """Put a checkpoint's state where it was; None if there is none that fits."""
+    found: list[Progress] = []
+
+    def put(state: dict[str, Any]) -> None:
+        """Change nothing before all of it is known to fit."""
+        progress = Progress.from_state(state["progress"])
+        own = method.state_dict()
+        shapes = {name: tensor.shape for name, tensor in own.items()}
+        if shapes != {name: saved.shape for name, saved in state["method"].items()}:
+            raise ValueError("it is of another method")
+        optimizer.load_state_dict(state["optimizer"])
+        method.load_state_dict(state["method"])
+        found.append(progress)
+
+    return found[0] if checkpoint.restore(put) else None
+
+
+def run_epoch(
+    gradients: Gradients, optimizer: SGD | AdamW, lr: float, batches: Iterable[Batch]
+) -> float:
+    """Take one optimiser step a batch; return the mean loss over the images."""
+    method = gradients.method
+    method.train()
+    total, images = torch.zeros(()), 0
+    for batch in batches:
+        loss = gradients(batch)
+        optimizer.step(lr)
+        method.after_step()
+        total = total.to(loss.device) + loss * len(batch.labels)
+        images += len(batch.labels)
+    return float(total) / max(images, 1)
+
+
+@torch.no_grad()
+def score(method: Method, split: Split) -> np.ndarray:
+    """Return the ranking scores [N, C], float32, of a split's first view."""
+    method.eval()
+    prepared = method.prepare()
+    parts = [
+        method.score_images(batch.features, prepared)
+        for batch in split.batches(TEST_BATCH)
+    ]
+    return torch.cat(parts).float().cpu().numpy()

@@ -1,0 +1,324 @@
+"""One setting: its input files, checked against each other, and its output files."""
+
+import csv
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from mlrpl.config import dependencies
+from mlrpl.config.options import Options
+from mlrpl.data.index import Index
+from mlrpl.errors import UserError
+from mlrpl.methods.inputs import Inputs
+from mlrpl.methods.method import Method
+from mlrpl.methods.scores import THRESHOLDS
+from mlrpl.runtime.device import choose_device, device_name, precision_on
+from mlrpl.runtime.storage import atomic_path
+from mlrpl.text.clip_text import ClipText
+from mlrpl.training.batches import Split
+from mlrpl.training.checkpoints import Checkpoint, fingerprint
+from mlrpl.training.feature_cache import FeatureCache
+from mlrpl.training.loop import MeanAP, Result, train
+
+# Bytes of features up to which a checkpoint's fingerprint reads them all. Of more it
+# takes what they say of themselves, their sizes and times: COCO's 25 GB take longer to
+# hash than a killed training would have lost.
+READ_WHOLE = 2**30
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one run is, and the files that it starts from."""
+
+    dataset: str
+    method: str
+    prop: float
+    seed: int
+    options: Options
+    train_features: Sequence[str]
+    test_features: Sequence[str]
+    train_index: str
+    test_index: str
+    known: str
+    glove: str
+    clip: str
+    context: str | None = None
+
+    def small_files(self) -> list[str]:
+        """Return the files besides the features."""
+        files = [self.train_index, self.test_index, self.known, self.glove, self.clip]
+        return files + ([self.context] if self.context else [])
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The contents of a setting's files, checked against each other."""
+
+    clip: ClipText
+    train_index: Index
+    test_index: Index
+    known: np.ndarray
+    vectors: np.ndarray
+    train_cache: FeatureCache
+    test_cache: FeatureCache
+    context: torch.Tensor | None
+
+
+def run_setting(
+    setting: Setting,
+    output_dir: str | os.PathLike,
+    device: str,
+    threads: int,
+    mean_ap: MeanAP,
+) -> None:
+    """Train a setting and write weights, history, scores and `run.json`.
+
+    They are written when the training has ended; `run.json` comes last. A training that
+    is killed before leaves `checkpoint.pt`, from which the next call goes on if all is
+    as it was: options, inputs, code, versions, device.
+
+    Args:
+        setting: what to train, from which files.
+        output_dir: the run's folder.
+        device: "auto", "cpu" or "cuda".
+        threads: torch's, on a CPU.
+        mean_ap: see `training.loop.train`.
+
+    Raises:
+        UserError: when files are missing, damaged or do not belong together.
+    """
+    started = time.perf_counter()
+    torch.set_num_threads(threads)
+    target = choose_device(device, deterministic=True)
+    loaded = load(setting)
+    method, training, test = build(setting, loaded, target)
+    computed = [device_name(target), threads]
+    made_of = fingerprint_of(setting, loaded, computed)
+    checkpoint = Checkpoint(Path(output_dir) / "checkpoint.pt", made_of)
+    ready = time.perf_counter()
+    result = train(
+        *(method, setting.options, training, test, setting.seed, mean_ap),
+        checkpoint=checkpoint,
+    )
+    seconds = {"load": ready - started, "train": time.perf_counter() - ready}
+    run = describe(setting, loaded, method, target, threads, seconds)
+    write_run(Path(output_dir), method, result, run, setting, loaded.test_index)
+    checkpoint.remove()
+
+
+def load(setting: Setting) -> Loaded:
+    """Read a setting's files, and check that they belong together.
+
+    Raises:
+        UserError: when files are missing, damaged or do not belong together.
+    """
+    clip = ClipText(setting.clip)
+    train_index = Index.load(setting.train_index)
+    test_index = Index.load(setting.test_index)
+    check_classes(setting, clip, train_index, test_index)
+    known = read_array(setting.known, train_index.labels.shape, "drop")
+    vectors = read_array(setting.glove, (len(clip.classes), None), "glove")
+    warn_without_positives(setting, known, train_index.classes)
+    train_cache = FeatureCache(setting.train_features)
+    test_cache = FeatureCache(setting.test_features)
+    train_cache.check(train_index, clip.metadata)
+    test_cache.check(test_index, clip.metadata)
+    return Loaded(
+        *(clip, train_index, test_index, known, vectors, train_cache, test_cache),
+        context=read_context(setting, clip),
+    )
+
+
+def build(
+    setting: Setting, loaded: Loaded, device: torch.device
+) -> tuple[Method, Split, Split]:
+    """Return the method, and the images of training and test, on the device."""
+    inputs = Inputs(
+        map_channels=loaded.train_cache.shape("map")[-1],
+        embed_dim=loaded.clip.tensor("text_projection").shape[1],
+        class_vectors=torch.from_numpy(loaded.vectors.astype(np.float32)),
+        clip=loaded.clip,
+        known=torch.from_numpy(loaded.known),
+        context=loaded.context,
+    )
+    method = Method.from_options(setting.options, inputs, setting.seed).to(device)
+    reads, labels = method.reads, loaded.test_index.labels
+    training = Split(loaded.train_cache, loaded.known, reads, device)
+    test = Split(loaded.test_cache, labels, reads, device, views=1)
+    return method, training, test
+
+
+def fingerprint_of(setting: Setting, loaded: Loaded, computed: list) -> str:
+    """Return a hash of all that a setting's numbers depend on.
+
+    Args:
+        setting: its names, options and files, which are hashed whole.
+        loaded: what the features say of themselves.
+        computed: on which device, with how many threads.
+    """
+    features = [*setting.train_features, *setting.test_features]
+    stats = [os.stat(path) for path in features]
+    small = sum(stat.st_size for stat in stats) <= READ_WHOLE
+    modules = dependencies.training_modules(setting.options)
+    return fingerprint(
+        {
+            "run": [setting.dataset, setting.method, setting.prop, setting.seed],
+            "options": setting.options.to_dict(),
+            "train": loaded.train_cache.provenance,
+            "test": loaded.test_cache.provenance,
+            "features": [] if small else [[s.st_size, s.st_mtime_ns] for s in stats],
+            "code": dependencies.code_hash(*modules),
+            "versions": [torch.__version__, np.__version__],
+            "computed": computed,
+        },
+        [*setting.small_files(), *(features if small else [])],
+    )
+
+
+def describe(
+    setting: Setting,
+    loaded: Loaded,
+    method: Method,
+    device: torch.device,
+    threads: int,
+    seconds: dict[str, float],
+) -> dict:
+    """Return the content of `run.json`."""
+    known = loaded.known
+    return {
+        "dataset": setting.dataset,
+        "method": setting.method,
+        "prop": setting.prop,
+        "seed": setting.seed,
+        "options": setting.options.to_dict(),
+        "parameters": method.parameter_counts(),
+        "images": {"train": len(known), "test": len(loaded.test_index.images)},
+        "known": {
+            "positive": int((known > 0).sum()),
+            "negative": int((known < 0).sum()),
+            "unknown": int((known == 0).sum()),
+        },
+        "encoder": loaded.clip.metadata.get("encoder"),
+        "weights_sha256": loaded.clip.metadata.get("weights_sha256"),
+        "device": device_name(device),
+        "precision": precision_on(device, setting.options.precision),
+        "threads": threads,
+        "seconds": seconds,
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+    }
+
+
+def check_classes(
+    setting: Setting, clip: ClipText, train_index: Index, test_index: Index
+) -> None:
+    """Check that all files list the same classes in the same order."""
+    for path, classes in (
+        (setting.test_index, test_index.classes),
+        (setting.clip, clip.classes),
+    ):
+        if tuple(classes) != tuple(train_index.classes):
+            raise UserError(
+                f"{path}: its classes are not those of {setting.train_index}; remake "
+                "both from one data set"
+            )
+
+
+def read_array(path: str, shape: tuple[int | None, ...], command: str) -> np.ndarray:
+    """Read an npy file of a given shape (None: any size)."""
+    try:
+        array = np.load(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(
+            f"{path}: not a readable npy file ({error}); remake it with "
+            f"`mlrpl {command}`"
+        ) from error
+    expected = "x".join("?" if size is None else str(size) for size in shape)
+    if len(array.shape) != len(shape) or any(
+        size is not None and size != actual
+        for size, actual in zip(shape, array.shape, strict=True)
+    ):
+        raise UserError(
+            f"{path}: shape {'x'.join(map(str, array.shape))}, but the index makes it "
+            f"{expected}; remake it with `mlrpl {command}`"
+        )
+    return array
+
+
+def warn_without_positives(
+    setting: Setting, known: np.ndarray, classes: Sequence[str]
+) -> None:
+    """Say which classes are left without a known positive; training goes on."""
+    empty = [classes[c] for c in np.flatnonzero(~(known > 0).any(axis=0))]
+    if empty:
+        print(
+            f"warning: {setting.known}: no known positive of {', '.join(empty)}",
+            file=sys.stderr,
+        )
+
+
+def read_context(setting: Setting, clip: ClipText) -> torch.Tensor | None:
+    """Return the token embeddings of `context_init` [M, W]; None if it is "random"."""
+    text, path = setting.options.get("context_init", "random"), setting.context
+    if text == "random":
+        return None
+    if path is None:
+        raise UserError(
+            f"options: context_init: {text}: its tokens are missing; make them with "
+            "`mlrpl context` and give --context"
+        )
+    try:
+        content = json.loads(Path(path).read_text())
+        found = {key: content[key] for key in ("encoder", "text", "tokens")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not a readable context ({error}); remake it with `mlrpl context`"
+        ) from error
+    for key, wanted in (("encoder", clip.metadata.get("encoder")), ("text", text)):
+        if found[key] != wanted:
+            raise UserError(
+                f"{path}: made for the {key} {found[key]}, not {wanted}; remake it "
+                "with `mlrpl context`"
+            )
+    return clip.embed(found["tokens"])
+
+
+def write_run(
+    folder: Path,
+    method: Method,
+    result: Result,
+    run: dict,
+    setting: Setting,
+    test_index: Index,
+) -> None:
+    """Write a run's files, each whole or not at all."""
+    options = setting.options
+    weights = {name: tensor.cpu() for name, tensor in method.state_dict().items()}
+    with atomic_path(folder / "weights.safetensors") as path:
+        path.write_bytes(save(weights))
+    with atomic_path(folder / "history.csv") as path, path.open("w", newline="") as out:
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["epoch", "lr", "loss", "mAP"])
+        for entry in result.history:
+            writer.writerow("" if v is None else v for v in asdict(entry).values())
+    with atomic_path(folder / "scores.h5") as path, h5py.File(path, "w") as file:
+        file["last"], file["best"] = result.last, result.best
+        file.attrs["threshold"] = THRESHOLDS[options.score]
+        file.attrs["epoch_last"] = options.epochs
+        file.attrs["epoch_best"] = result.best_epoch
+        file.attrs["images_sha256"] = test_index.hash()
+    with atomic_path(folder / "run.json") as path:
+        path.write_text(json.dumps(run, indent=1) + "\n")
