@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from mlrpl.errors import UserError
 from mlrpl.config.options import Options, canonical, check, load_schema, resolve
+from mlrpl.errors import UserError
 
 METHODS = {
     "coop": {"visual": "global", "prompts": "shared"},

@@ -1,30 +1,18 @@
 """Every failure of the network ends in the whole file or one line; nothing is lost."""
 
-import errno
-import fcntl
 import hashlib
 import os
-import shutil
-import signal
-import subprocess
-import sys
-import threading
-import time
-from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
 import pooch
 import pytest
 
-from support.bad_network import DATA, PAGE, Handler, Page, drip, serve
-from support.data_files import command
 from mlrpl.download.files import download
-from mlrpl.download.locks import locked
 from mlrpl.download.resume import Broken, ResumingDownloader
 from mlrpl.errors import UserError
-
-QUICK = {"pause": 0.01, "timeout": 5}
+from support.bad_network import DATA, PAGE, Handler, Page, drip, serve
+from support.downloads import QUICK, one_line, sha256
 
 
 @pytest.fixture(
@@ -42,21 +30,6 @@ def archive(request, repository) -> bytes:
     if path.is_file():
         return path.read_bytes()
     return np.random.RandomState(len(request.param)).bytes(1_000_003)
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def one_line(url: str, output: Path, **options) -> str:
-    """Assert that a download without a second try ends in one line; return it."""
-    with pytest.raises(UserError) as caught:
-        download([url], output, **{**QUICK, "retries": 0, **options})
-    message = str(caught.value)
-    assert "\n" not in message
-    assert message.startswith(f"{output}: ")
-    assert message.count("; ") >= 1
-    return message
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -278,214 +251,3 @@ def test_the_downloader_serves_pooch(server, tmp_path):
     page.breaks = [1]
     with pytest.raises(Broken):
         ResumingDownloader(retries=0)(server.url("/a"), tmp_path / "b", None)
-
-
-# ------------------------------------------------------------------------------- space
-Usage = namedtuple("Usage", "total used free")
-
-
-def set_free(monkeypatch, free: int, total: int = 10**9) -> None:
-    usage = Usage(total, total - free, free)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-
-
-@pytest.mark.parametrize("size", [None, len(DATA)])
-def test_space_is_checked_before_the_first_byte(size, server, tmp_path, monkeypatch):
-    page, output = Page(), tmp_path / "a"
-    server.pages["/a"] = page
-    part = tmp_path / "a.part"
-    part.write_bytes(DATA[:150_000])
-    output.write_bytes(b"of old")
-    known = {"sha256": sha256(DATA), "size": size}
-    set_free(monkeypatch, 49_999)
-    assert one_line(server.url("/a"), output, **known) == (
-        f"{output}: needs 50000 bytes more, and {tmp_path} has 49999 free; free some "
-        "space there, or choose a folder on another disk"
-    )
-    assert page.asked == ([] if size else ["bytes=150000-"])
-    assert output.read_bytes() == b"of old"
-    assert part.read_bytes() == DATA[:150_000]
-    set_free(monkeypatch, 50_000)
-    page.ranges = False  # the bytes at hand make room for the whole
-    download([server.url("/a")], output, **known, **QUICK)
-    assert output.read_bytes() == DATA
-
-
-def test_a_disk_of_unknown_size_is_tried(server, tmp_path, monkeypatch):
-    server.pages["/a"] = Page()
-    set_free(monkeypatch, 0, total=0)
-    download([server.url("/a")], tmp_path / "a", size=len(DATA), **QUICK)
-    assert (tmp_path / "a").read_bytes() == DATA
-
-
-# ----------------------------------------------------------------------------- proxies
-def run_command(repository, output, url, environment, *arguments):
-    known = ["--sha256", sha256(DATA), "--timeout", 5]
-    return subprocess.run(
-        map(str, [*MLRPL, "--output", output, "--url", url, *known, *arguments]),
-        cwd=repository / "workflow",
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
-
-
-MLRPL = [sys.executable, "-m", "mlrpl", "download"]
-
-
-def test_proxies(repository, server, tmp_path):
-    """Of names that only the proxy knows; and none for the hosts of `no_proxy`."""
-    far = server.pages["http://far.invalid/a"] = Page(breaks=[10_000])
-    proxy = {"http_proxy": server.url(""), "https_proxy": server.url("")}
-    with serve() as near:
-        near.pages["/a"] = Page()
-        done = run_command(repository, tmp_path / "a", "http://far.invalid/a", proxy)
-        assert done.returncode == 0, done.stderr
-        assert far.asked == [None, "bytes=10000-"]
-        exempt = {**proxy, "no_proxy": "127.0.0.1"}
-        done = run_command(repository, tmp_path / "b", near.url("/a"), exempt)
-        assert done.returncode == 0, done.stderr
-        assert near.pages["/a"].asked == [None]
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == DATA
-    url = "https://far.invalid/a"
-    done = run_command(repository, tmp_path / "c", url, proxy, "--retries", 0)
-    assert done.returncode == 1
-    assert server.connected == ["far.invalid:443"]
-    [line] = done.stderr.splitlines()
-    assert "403 Forbidden" in line
-
-
-def test_no_space_is_one_line_of_the_command(repository, server, tmp_path):
-    """On the real disk, which has less than an exabyte."""
-    server.pages["/a"] = Page()
-    arguments = ["download", "--output", tmp_path / "a", "--url", server.url("/a")]
-    done = command(repository, *arguments, "--size", 10**18)
-    assert done.returncode == 1
-    [line] = done.stderr.splitlines()
-    assert f"error: {tmp_path / 'a'}: needs {10**18} bytes more, and " in line
-    assert server.pages["/a"].asked == []
-    assert list(tmp_path.iterdir()) == []
-
-
-# ------------------------------------------------------------------- two runs at once
-class Run:
-    """A download in a process of its own."""
-
-    def __init__(self, repository, url, output, log):
-        self.log = log
-        arguments = ["--url", url, "--output", output, "--sha256", sha256(DATA)]
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                map(str, [*MLRPL, *arguments]),
-                cwd=repository / "workflow",
-                stderr=file,
-            )
-
-    def until(self, condition) -> None:
-        for _ in range(1500):
-            if condition():
-                return
-            assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.02)
-        raise AssertionError(self.log.read_text())
-
-
-def size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-WAITS = "another run fetches it; waiting for that one"
-
-
-@pytest.fixture
-def runs(repository, server, tmp_path):
-    """Start downloads of one file, and end those that a test leaves."""
-    started = []
-
-    def start() -> Run:
-        log = tmp_path / f"{len(started)}.log"
-        run = Run(repository, server.url("/a"), tmp_path / "data/a", log)
-        started.append(run)
-        return run
-
-    yield start
-    for run in started:
-        run.process.kill()
-        run.process.wait()
-
-
-def one_waits(runs, output: Path) -> tuple[Run, Run]:
-    """Start a run, and when it has begun a second one, which comes to wait."""
-    part = output.with_name(f"{output.name}.part")
-    first = runs()
-    first.until(lambda: size(part) > 0)
-    second = runs()
-    second.until(lambda: WAITS in second.log.read_text())
-    return first, second
-
-
-def test_two_runs_at_once_fetch_once(runs, server, tmp_path):
-    page = server.pages["/a"] = Page(waits_after=100_000)
-    output = tmp_path / "data/a"
-    first, second = one_waits(runs, output)
-    page.event.set()
-    assert first.process.wait(30) == 0
-    assert second.process.wait(30) == 0
-    assert page.asked == [None]
-    assert output.read_bytes() == DATA
-    assert list(output.parent.iterdir()) == [output]
-    assert second.log.read_text().splitlines() == [f"{output}: {WAITS}"]
-
-
-def test_a_killed_run_frees_the_one_that_waits(runs, server, tmp_path):
-    page = server.pages["/a"] = Page(waits_after=100_000)
-    output = tmp_path / "data/a"
-    first, second = one_waits(runs, output)
-    first.process.send_signal(signal.SIGKILL)
-    assert first.process.wait(30) == -signal.SIGKILL
-    have = int(page.asked[1][6:-1]) if second.process.wait(30) == 0 else None
-    assert page.asked == [None, f"bytes={have}-"]
-    assert 0 < have <= 100_000
-    assert output.read_bytes() == DATA
-    assert list(output.parent.iterdir()) == [output]
-
-
-@pytest.mark.parametrize("again", [False, True])
-def test_the_lock_is_that_of_the_file_of_the_name(again, tmp_path, capsys):
-    """One that waited for a file that was then renamed must not hold the old one."""
-    path = tmp_path / "a.part"
-    held, done = threading.Event(), threading.Event()
-
-    def second():
-        with locked(path, "waits"):
-            held.set()
-            done.wait(30)
-
-    thread = threading.Thread(target=second)
-    errors = ""
-    with locked(path, "first"):
-        thread.start()
-        while "waits" not in errors:
-            errors += capsys.readouterr().err
-            time.sleep(0.01)
-        path.rename(tmp_path / "a")
-        if again:
-            path.touch()
-        assert not held.is_set()
-    assert held.wait(30)
-    with path.open("rb") as file, pytest.raises(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    done.set()
-    thread.join()
-    assert [file.name for file in tmp_path.iterdir()] == ["a"]
-
-
-def test_a_folder_without_locks(server, tmp_path, monkeypatch, capsys):
-    def no_locks(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    server.pages["/a"] = Page()
-    download([server.url("/a")], tmp_path / "a", **QUICK)
-    assert (tmp_path / "a").read_bytes() == DATA
-    assert "cannot be locked; start no second run on it" in capsys.readouterr().err

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from support.bad_network import DATA, PAGE, Handler, Page, Server
-from support.data_files import command
 from mlrpl.download.files import download
 from mlrpl.errors import UserError
+from support.bad_network import DATA, PAGE, Handler, Page, Server
+from support.data_files import command
 
 SHA256 = hashlib.sha256(DATA).hexdigest()
 MD5 = hashlib.md5(DATA).hexdigest()

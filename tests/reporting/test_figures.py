@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlrpl.reporting import figure_drawing, figures, published, results
 from mlrpl.__main__ import main
 from mlrpl.errors import UserError
+from mlrpl.reporting import figure_drawing, figures, published, results
 from mlrpl.reporting.specs import load_spec
 from support.synthetic_metrics import write_run
 

@@ -1,9 +1,11 @@
 """Commands carried out by forks of one process."""
 
+import importlib.util
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mlrpl.runtime import forkclient, forkserver
 from mlrpl.runtime.forkclient import KILLED, VARIABLE
 from support import tiny
 
@@ -51,11 +54,17 @@ class Served:
             text=True,
         )
         self.socket = Path(self.parent.stdout.readline().strip())
-        wait_until(self.socket.exists)
+        wait_until(self.listens)
 
-    def start(self, *arguments, package=None, **more):
+    def listens(self):
+        """The socket's file is there a moment before anyone listens."""
+        with socket.socket(socket.AF_UNIX) as line:
+            return line.connect_ex(str(self.socket)) == 0
+
+    def start(self, *arguments, package=None, folder=None, **more):
         return subprocess.Popen(
             [sys.executable, "-m", "mlrpl", *arguments],
+            cwd=folder,
             env=environment(
                 package or self.package, **{VARIABLE: str(self.socket)} | more
             ),
@@ -81,14 +90,40 @@ class Served:
                 return int(folder.name)
         raise AssertionError("no server")
 
-    def forks(self):
+    def forks(self, folder):
+        """The forks that work in a folder: those of the commands started there.
+
+        Those of earlier tests may still be about to end.
+        """
         pid = self.server()
-        children = Path(f"/proc/{pid}/task/{pid}/children")
-        return [int(word) for word in children.read_text().split()]
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(child) for child in children if works_in(child, folder)]
+
+    def training(self, files, folder):
+        """Start a long training; return the command and its fork, both at work."""
+        process = self.start(*train(files, folder, epochs=10000), folder=folder)
+        said = b""
+        while b"train: " not in said:
+            part = os.read(process.stdout.fileno(), 4096)
+            assert part, said
+            said += part
+        (fork,) = self.forks(folder)
+        return process, fork
 
     def end(self):
         if self.parent.poll() is None:
             self.parent.communicate("\n", timeout=10)
+
+
+def works_in(pid, folder):
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
+    except OSError:
+        return False  # it has ended
+
+
+def runs(pid):
+    return Path(f"/proc/{pid}").exists()
 
 
 def wait_until(condition, seconds=60):
@@ -145,6 +180,15 @@ def drop(files, output, prop="0.5"):
     return ["drop", *arguments, "--output", str(output)]
 
 
+def test_what_a_server_imports_is_there(repository):
+    assert set(forkserver.IMPORTS) == set(forkclient.COMMANDS)
+    for names in forkserver.IMPORTS.values():
+        for name in names:
+            assert importlib.util.find_spec(name) is not None, name
+    package = str(repository / "workflow/mlrpl")
+    assert forkclient.identity()[-1] == package == str(forkserver.PACKAGE)
+
+
 def test_a_fork_makes_the_same_bytes_as_a_process_of_its_own(served, files, tmp_path):
     for name, commands in (("fork", served), ("own", None)):
         arguments = train(files, tmp_path / name)
@@ -166,13 +210,13 @@ def test_a_fork_makes_the_same_bytes_as_a_process_of_its_own(served, files, tmp_
 
 
 def test_it_is_a_fork_that_works(served, files, tmp_path):
-    process = served.start(*train(files, tmp_path, epochs=10000))
-    wait_until(served.forks)
+    process, fork = served.training(files, tmp_path)
     modules = Path(f"/proc/{process.pid}/maps").read_text()
     assert "libtorch" not in modules
+    assert "libtorch" in Path(f"/proc/{fork}/maps").read_text()
     process.kill()
     process.wait()
-    wait_until(lambda: not served.forks(), seconds=10)
+    wait_until(lambda: not runs(fork), seconds=20)
     assert not list(tmp_path.glob("*.safetensors"))
 
 
@@ -206,18 +250,16 @@ def test_the_end_of_a_command_is_not_the_end_of_the_server(served, files, tmp_pa
 
 
 def test_sigterm_ends_the_fork_and_leaves_nothing_half_written(served, files, tmp_path):
-    process = served.start(*train(files, tmp_path, epochs=10000))
-    wait_until(served.forks)
+    process, fork = served.training(files, tmp_path)
     process.terminate()
     assert process.wait(timeout=20) == 143
-    wait_until(lambda: not served.forks(), seconds=2)
+    wait_until(lambda: not runs(fork), seconds=20)
     assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_a_fork_that_is_killed_is_said(served, files, tmp_path):
-    process = served.start(*train(files, tmp_path, epochs=10000))
-    wait_until(served.forks)
-    os.kill(served.forks()[0], signal.SIGKILL)
+    process, fork = served.training(files, tmp_path)
+    os.kill(fork, signal.SIGKILL)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == KILLED
     assert output.endswith("mlrpl train: error: its process was killed\n")

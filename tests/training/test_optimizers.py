@@ -1,5 +1,6 @@
 """The fused updates against torch's optimiser classes."""
 
+import io
 import subprocess
 import sys
 
@@ -8,7 +9,19 @@ import torch
 
 from mlrpl.training.optimizers import SGD, AdamW, Group
 
-RATES = [0.1, 0.05, 0.2, 0.1, 0.01]
+RATES = [0.002, 0.001, 0.004, 0.002, 0.002, 0.0002]
+FACTORS = (3.0, 1.0)
+KINDS = ["sgd", "sgd without momentum", "adamw"]
+
+# Which parameters have a gradient, step for step.
+ALL = [(0, 1, 2)] * 6
+CASES = {
+    "all": ALL,
+    "one never": [(0, 1)] * 6,
+    "one late": [(0, 1), (0, 1), *ALL[2:]],
+    "one stops": [*ALL[:2], (0, 1), (0, 1), (0, 1), (0, 1)],
+    "in turns": [(0,), (1,), (0, 2), (), (1, 2), (0, 1, 2)],
+}
 
 
 def parameters():
@@ -17,42 +30,150 @@ def parameters():
     return [torch.nn.Parameter(torch.randn(*s, generator=generator)) for s in sizes]
 
 
-def quadratic(first, second, third):
-    """A loss that leaves `third` out."""
-    return ((first @ second - 1) ** 2).sum() + second.pow(4).sum()
+def make(kind, ours, weight_decay=0.05):
+    groups = [Group(ours[:1], FACTORS[0]), Group(ours[1:], FACTORS[1])]
+    if kind == "adamw":
+        return AdamW(groups, weight_decay)
+    return SGD(groups, 0.9 if kind == "sgd" else 0, weight_decay)
 
 
-@pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_steps_are_torchs(name):
+def make_torchs(kind, theirs, weight_decay=0.05):
+    groups = [{"params": theirs[:1]}, {"params": theirs[1:]}]
+    more = {"lr": 1.0, "weight_decay": weight_decay, "foreach": False}
+    if kind == "adamw":
+        return torch.optim.AdamW(groups, **more)
+    return torch.optim.SGD(groups, momentum=0.9 if kind == "sgd" else 0, **more)
+
+
+def set_gradients(parameters, step, which):
+    """Gradients that depend on the step and on the parameters."""
+    for number, parameter in enumerate(parameters):
+        generator = torch.Generator().manual_seed(10 * step + number)
+        gradient = torch.randn(parameter.shape, generator=generator)
+        gradient += 0.5 * parameter.detach()
+        parameter.grad = gradient if number in which else None
+
+
+def advance(optimizer, ours, case, first, last):
+    for step in range(first, last):
+        set_gradients(ours, step, CASES[case][step])
+        optimizer.step(RATES[step])
+        assert all(p.grad is None for p in ours)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_are_torchs(kind, case):
     ours, theirs = parameters(), parameters()
-    groups = [Group(ours[:1], 3.0), Group(ours[1:], 1.0)]
-    if name == "sgd":
-        optimizer = SGD(groups, momentum=0.9, weight_decay=0.05)
-        make, extra = torch.optim.SGD, {"momentum": 0.9}
-    else:
-        optimizer = AdamW(groups, weight_decay=0.05)
-        make, extra = torch.optim.AdamW, {}
-    reference = make(
-        [{"params": theirs[:1]}, {"params": theirs[1:]}],
-        lr=1.0,
-        weight_decay=0.05,
-        foreach=False,
-        **extra,
-    )
-    for rate in RATES:
-        rate /= 50
-        quadratic(*ours).backward()
-        optimizer.step(rate)
-        for group, factor in zip(reference.param_groups, (3.0, 1.0), strict=True):
+    optimizer, reference = make(kind, ours), make_torchs(kind, theirs)
+    for step, rate in enumerate(RATES):
+        before = [p.detach().clone() for p in ours]
+        advance(optimizer, ours, case, step, step + 1)
+        for group, factor in zip(reference.param_groups, FACTORS, strict=True):
             group["lr"] = rate * factor
-        reference.zero_grad()
-        quadratic(*theirs).backward()
+        set_gradients(theirs, step, CASES[case][step])
         reference.step()
-    for mine, other, start in zip(ours, theirs, parameters(), strict=True):
-        torch.testing.assert_close(mine, other, rtol=2e-5, atol=1e-6)
-        assert mine.grad is None
-        # No gradient, no step, and no weight decay either.
-        assert torch.equal(mine, start) == (mine is ours[2])
+        for number, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
+            torch.testing.assert_close(mine, other, rtol=2e-5, atol=1e-6)
+            # No gradient, no step, and no weight decay either.
+            moved = number in CASES[case][step]
+            assert torch.equal(mine, before[number]) != moved
+
+
+@pytest.mark.parametrize("saved_after", range(len(RATES)))
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_restored_optimizer_goes_on_to_the_same_bits(kind, case, saved_after):
+    ours = parameters()
+    optimizer = make(kind, ours)
+    advance(optimizer, ours, case, 0, saved_after)
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    again = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    restored = make(kind, again)
+    file.seek(0)
+    restored.load_state_dict(torch.load(file, weights_only=True))
+    for which, values in ((optimizer, ours), (restored, again)):
+        advance(which, values, case, saved_after, len(RATES))
+    assert all(torch.equal(a, b) for a, b in zip(ours, again, strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parameters_of_a_group_move_in_one_call(kind, monkeypatch):
+    name = "adamw" if kind == "adamw" else "sgd"
+    kernel, sizes = getattr(torch, f"_fused_{name}_"), []
+
+    def counted(parameters, *more, **options):
+        sizes.append(len(parameters))
+        kernel(parameters, *more, **options)
+
+    monkeypatch.setattr(torch, f"_fused_{name}_", counted)
+    ours = parameters()
+    advance(make(kind, ours), ours, "all", 0, 2)
+    assert sizes == [1, 2, 1, 2]
+
+
+def test_a_state_that_is_given_is_not_changed():
+    ours = parameters()
+    optimizer = make("adamw", ours)
+    advance(optimizer, ours, "all", 0, 1)
+    state = optimizer.state_dict()
+    again = parameters()
+    restored = make("adamw", again)
+    restored.load_state_dict(state)
+    advance(restored, again, "all", 1, 3)
+    assert state["groups"][0][0]["steps"] == 1
+
+
+def edited(change):
+    """The state of an AdamW after a step, with a change."""
+    ours = parameters()
+    optimizer = make("adamw", ours)
+    advance(optimizer, ours, "all", 0, 1)
+    state = optimizer.state_dict()
+    change(state["groups"])
+    return state
+
+
+UNFIT = {
+    "no state": ({}, "not one of 2 groups"),
+    "no dictionary": ([], "not one of 2 groups"),
+    "a group less": (edited(lambda groups: groups.pop()), "not one of 2 groups"),
+    "a parameter less": (
+        edited(lambda groups: groups[1].pop()),
+        "group 1: not the states of 2 parameters",
+    ),
+    "another shape": (
+        edited(lambda groups: groups[1][0].update(mean=torch.zeros(1))),
+        r"group 1: parameter 0: mean is not of shape \[5\]",
+    ),
+    "a number for a tensor": (
+        edited(lambda groups: groups[1][0].update(steps=1.0)),
+        r"parameter 0: steps is not of shape \[\]",
+    ),
+    "another type": (
+        edited(lambda groups: groups[0][0].update(mean=torch.zeros(7, 5).double())),
+        "mean is not torch.float32",
+    ),
+    "a part less": (edited(lambda groups: groups[0][0].pop("square")), "has not mean"),
+    "another optimiser's": (
+        edited(lambda groups: groups[0].__setitem__(0, {"momentum": torch.zeros(7)})),
+        "has not mean, square, steps",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(name):
+    state, why = UNFIT[name]
+    ours, undisturbed = parameters(), parameters()
+    optimizer = make("adamw", ours)
+    advance(optimizer, ours, "all", 0, 2)
+    with pytest.raises(ValueError, match=why):
+        optimizer.load_state_dict(state)
+    advance(optimizer, ours, "all", 2, 4)
+    advance(make("adamw", undisturbed), undisturbed, "all", 0, 4)
+    assert all(torch.equal(a, b) for a, b in zip(ours, undisturbed, strict=True))
 
 
 def test_a_step_does_not_import_torchs_compiler():

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from support import tiny
-from mlrpl.runtime import memory
 from mlrpl.__main__ import main
-from mlrpl.training.feature_cache import FeatureCache
+from mlrpl.runtime import memory
 from mlrpl.training.batches import Split
+from mlrpl.training.feature_cache import FeatureCache
+from support import tiny
 
-GB = 10**9
 # With a CPU as the device, too: what goes onto it, piece by piece, is the same code.
 PLACES = [
     ("host", "cpu"),
@@ -28,27 +27,6 @@ PLACES = [
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     return tiny.write_files(tmp_path_factory.mktemp("files"))
-
-
-@pytest.mark.parametrize(
-    ("size", "device", "host", "place"),
-    [
-        (16 * GB, 80 * GB, 64 * GB, "device"),
-        (16 * GB, 24 * GB, 64 * GB, "host"),
-        (16 * GB, None, 64 * GB, "host"),
-        (16 * GB, 24 * GB, 20 * GB, "disk"),
-        (16 * GB, None, 20 * GB, "disk"),
-        (16 * GB, None, None, "host"),
-        (0, 0, 0, "device"),
-    ],
-)
-def test_features_go_where_they_fit(size, device, host, place):
-    assert memory.place(size, device, host) == place
-
-
-def test_the_hosts_memory_is_known():
-    total, available = memory.host_memory()
-    assert GB // 4 < available <= total
 
 
 def batches(split, how):

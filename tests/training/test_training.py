@@ -47,7 +47,6 @@ def history(folder):
         {"score": "softmax"},
         {"scale_learned": True},
         {"optimizer": "adamw"},
-        {"head": "linear"},
         {"head": "linear", "feature": "map_mean"},
     ],
     ids=str,

@@ -42,8 +42,8 @@ def choose_device(name: str, deterministic: bool = False) -> torch.device:
     if deterministic and device.type == "cuda":
         # cuBLAS is deterministic only with this set before its first use.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        # As `use_deterministic_algorithms` does, which also imports torch's compiler, and
-        # so fails beside a Triton that torch cannot import.
+        # The same switch as `use_deterministic_algorithms`, which also imports torch's
+        # compiler, and so fails beside a Triton that torch cannot import.
         torch.set_deterministic_debug_mode("error")
         # Nothing here reads memory before it is written; to fill it takes a kernel
         # for each new tensor.

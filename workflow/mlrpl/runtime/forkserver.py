@@ -30,7 +30,7 @@ from mlrpl.runtime.forkclient import ACCEPTED, DECLINED, GRACE, VARIABLE, identi
 # What the server imports for a command that it is asked for.
 ENCODER = ("mlrpl.encoder.clip", "mlrpl.text.export", "mlrpl.encoder.features")
 IMPORTS = {
-    "context": ENCODER,
+    "context": ("mlrpl.text.context_tokens", *ENCODER),
     "drop": ("mlrpl.data.masks",),
     "encoder": ENCODER,
     "evaluate": ("mlrpl.evaluation.score_files",),

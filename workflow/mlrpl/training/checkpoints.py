@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
-import pickle
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,14 @@ from mlrpl.runtime.storage import atomic_path
 # the last one took, which bounds their share of the time to 2 %.
 INTERVAL, SHARE = 20.0, 50.0
 
-# What torch.load and a look into its result raise for a file that is none of ours.
-DAMAGED = (
-    OSError,
-    RuntimeError,
-    EOFError,
+# What putting a state in its place raises where it does not fit.
+UNFIT = (
     KeyError,
-    TypeError,
     ValueError,
-    pickle.UnpicklingError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+    IndexError,
 )
 
 
@@ -35,11 +34,12 @@ def fingerprint(values: Mapping[str, Any], files: Iterable[str | os.PathLike]) -
 
     Args:
         values: what JSON can hold.
-        files: small files, read whole.
+        files: read whole, in pieces: they may be large.
     """
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
     for path in files:
-        digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
 
 
@@ -57,21 +57,39 @@ class Checkpoint:
         self.path, self.made_of, self.interval = path, made_of, interval
         self.saved, self.took = time.monotonic(), 0.0
 
-    def load(self) -> dict[str, Any] | None:
-        """Return the state that was saved last; None if there is none of this kind."""
+    def restore(self, put: Callable[[dict[str, Any]], None]) -> bool:
+        """Give the state that was saved last to `put`, and return whether it took it.
+
+        A file that is damaged, of another training, or whose state does not fit is
+        told in a line on stderr: the training begins anew, and its first checkpoint
+        replaces the file.
+
+        Args:
+            put: goes on from a state. Where it does not fit, `put` raises one of
+                `UNFIT`, and leaves nothing that the training then starts from
+                half-changed.
+        """
+        if not os.path.lexists(self.path):
+            return False
         try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
-            if content["made_of"] == self.made_of:
-                return content["state"]
-        except FileNotFoundError:
-            return None
-        except DAMAGED:
-            pass
-        print(
-            f"{self.path}: of another training, or damaged; beginning anew",
-            file=sys.stderr,
-        )
-        return None
+            with warnings.catch_warnings():  # torch's, of what a damaged file may be
+                warnings.simplefilter("ignore")
+                content = torch.load(self.path, map_location="cpu", weights_only=True)
+                ours, state = content["made_of"] == self.made_of, content["state"]
+        # What a damaged file raises depends on where the damage is.
+        except Exception as error:
+            return self._anew(f"unreadable ({type(error).__name__})")
+        if not ours:
+            return self._anew("of another training")
+        try:
+            put(state)
+        except UNFIT as error:
+            return self._anew(f"does not fit ({type(error).__name__})")
+        return True
+
+    def _anew(self, why: str) -> bool:
+        print(f"{self.path}: {why}; beginning anew", file=sys.stderr)
+        return False
 
     def offer(self, state: Callable[[], dict[str, Any]]) -> None:
         """Save the state if it is time to; it is asked for only then.
@@ -79,6 +97,8 @@ class Checkpoint:
         Args:
             state: returns tensors, numbers, strings, lists and dictionaries of them.
         """
+        if self.path.is_dir():  # not ours to replace; the training does without
+            return
         started = time.monotonic()
         if started - self.saved < max(self.interval, SHARE * self.took):
             return
@@ -89,4 +109,5 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Remove the file: the training has ended."""
-        self.path.unlink(missing_ok=True)
+        if not self.path.is_dir():
+            self.path.unlink(missing_ok=True)

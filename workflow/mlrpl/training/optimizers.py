@@ -1,10 +1,12 @@
 """SGD and AdamW by torch's fused kernels.
 
-The functional form of `torch.optim`: the same updates. Its classes import torch's
-compiler at their first use, which takes longer than a small training.
+The functional form of `torch.optim`: the same updates, and as there each parameter has
+a state of its own. Its classes import torch's compiler at their first use, which takes
+longer than a small training.
 """
 
 from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,96 +15,176 @@ from torch.optim.sgd import sgd
 
 BETAS, EPS = (0.9, 0.999), 1e-8  # torch's own defaults of AdamW
 
+# The tensors that an optimiser keeps for a parameter, by their names; None before the
+# parameter's first gradient.
+State = dict[str, Tensor] | None
+
 
 class Group:
-    """Parameters that share a learning rate, a factor times the setting's.
-
-    Parameters that got no gradient in the first step take no part, as in torch.
-    """
+    """Parameters that share a learning rate, a factor times the setting's."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], factor: float):
         self.parameters = list(parameters)
         self.factor = factor
-        self.used: list[nn.Parameter] = []
-        self.state: list[list] = []
-
-    def start(self, make_state) -> list[Tensor]:
-        """Return the gradients; at the first step also make the state."""
-        if not self.used:
-            self.used = [p for p in self.parameters if p.grad is not None]
-            self.state = self.state or make_state(self.used)
-        return [p.grad for p in self.used]
-
-    def restore(self, state: list[list]) -> None:
-        """Take the state of an earlier group of the same parameters."""
-        device = self.parameters[0].device if self.parameters else None
-        self.state = [[tensor.to(device) for tensor in part] for part in state]
-
-    def clear(self) -> None:
-        """Drop the gradients."""
-        for parameter in self.parameters:
-            parameter.grad = None
 
 
-class SGD:
+class _Optimizer:
+    """The steps, and what is remembered from one to the next.
+
+    A parameter without a gradient has no part in a step: neither it nor its state
+    changes, and it has no state before its first gradient.
+    """
+
+    # Which tensors a state has, and whether they are of the parameter's shape; the
+    # others are single numbers.
+    _kept: ClassVar[dict[str, bool]]
+
+    def __init__(self, groups: list[Group]):
+        self.groups = groups
+        self._states: list[list[State]] = [[None] * len(g.parameters) for g in groups]
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """Update the parameters from their gradients, and drop these."""
+        for group, states in zip(self.groups, self._states, strict=True):
+            moved = [i for i, p in enumerate(group.parameters) if p.grad is not None]
+            if moved:
+                self._update(group, states, moved, lr * group.factor)
+            for parameter in group.parameters:
+                parameter.grad = None
+
+    def _update(
+        self, group: Group, states: list[State], moved: list[int], lr: float
+    ) -> None:
+        """Update those parameters of a group that have a gradient, and their states."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of all parameters, not copied."""
+        return {"groups": self._states}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the states of an optimiser of the same parameters.
+
+        Raises:
+            ValueError: when they are of others; then nothing is changed.
+        """
+        saved = state.get("groups") if isinstance(state, dict) else None
+        if not isinstance(saved, list) or len(saved) != len(self.groups):
+            raise ValueError(
+                f"optimiser: the state is not one of {len(self.groups)} groups"
+            )
+        self._states = [
+            self._checked(group.parameters, states, f"optimiser: group {number}")
+            for number, (group, states) in enumerate(
+                zip(self.groups, saved, strict=True)
+            )
+        ]
+
+    def _checked(
+        self, parameters: list[nn.Parameter], states: Any, where: str
+    ) -> list[State]:
+        """Return copies of a group's states, on the parameters' devices."""
+        if not isinstance(states, list) or len(states) != len(parameters):
+            raise ValueError(f"{where}: not the states of {len(parameters)} parameters")
+        checked: list[State] = []
+        for number, (parameter, state) in enumerate(
+            zip(parameters, states, strict=True)
+        ):
+            here = f"{where}: parameter {number}"
+            if state is None:
+                checked.append(None)
+                continue
+            if not isinstance(state, dict) or set(state) != set(self._kept):
+                raise ValueError(f"{here}: the state has not {', '.join(self._kept)}")
+            for name, shaped in self._kept.items():
+                shape = parameter.shape if shaped else torch.Size()
+                tensor = state[name]
+                if not isinstance(tensor, Tensor) or tensor.shape != shape:
+                    raise ValueError(f"{here}: {name} is not of shape {list(shape)}")
+                if shaped and tensor.dtype != parameter.dtype:
+                    raise ValueError(f"{here}: {name} is not {parameter.dtype}")
+            checked.append(
+                {
+                    name: state[name].to(parameter.device, copy=True)
+                    for name in self._kept
+                }
+            )
+        return checked
+
+
+class SGD(_Optimizer):
     """Stochastic gradient descent with momentum and L2 weight decay."""
 
+    _kept: ClassVar[dict[str, bool]] = {"momentum": True}
+
     def __init__(self, groups: list[Group], momentum: float, weight_decay: float):
-        self.groups = groups
+        super().__init__(groups)
         self.momentum, self.weight_decay = momentum, weight_decay
 
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Update all parameters from their gradients, and drop these."""
-        for group in self.groups:
-            gradients = group.start(lambda used: [[None] * len(used)])
-            if group.used:
-                sgd(
-                    group.used,
-                    gradients,
-                    *group.state,
-                    fused=True,
-                    lr=lr * group.factor,
-                    momentum=self.momentum,
-                    weight_decay=self.weight_decay,
-                    dampening=0.0,
-                    nesterov=False,
-                    maximize=False,
-                )
-            group.clear()
+    def _update(
+        self, group: Group, states: list[State], moved: list[int], lr: float
+    ) -> None:
+        new = [i for i in moved if states[i] is None]
+        old = [i for i in moved if states[i] is not None]
+        # A call of the kernel is the first step of all its parameters or of none.
+        for places in filter(None, (new, old)):
+            momenta = [
+                state["momentum"] if (state := states[i]) else None for i in places
+            ]
+            sgd(
+                [group.parameters[i] for i in places],
+                [group.parameters[i].grad for i in places],
+                momenta,
+                fused=True,
+                lr=lr,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                dampening=0.0,
+                nesterov=False,
+                maximize=False,
+            )
+            if self.momentum:
+                for i, momentum in zip(places, momenta, strict=True):
+                    states[i] = {"momentum": momentum}
 
 
-class AdamW:
+class AdamW(_Optimizer):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
+    _kept: ClassVar[dict[str, bool]] = {"mean": True, "square": True, "steps": False}
+
     def __init__(self, groups: list[Group], weight_decay: float):
-        self.groups = groups
+        super().__init__(groups)
         self.weight_decay = weight_decay
 
-    @torch.no_grad()
-    def step(self, lr: float) -> None:
-        """Update all parameters from their gradients, and drop these."""
-        for group in self.groups:
-            gradients = group.start(
-                lambda used: [
-                    [torch.zeros_like(p) for p in used],
-                    [torch.zeros_like(p) for p in used],
-                    [],
-                    [torch.zeros((), device=p.device) for p in used],
-                ]
-            )
-            if group.used:
-                adamw(
-                    group.used,
-                    gradients,
-                    *group.state,
-                    fused=True,
-                    amsgrad=False,
-                    lr=lr * group.factor,
-                    beta1=BETAS[0],
-                    beta2=BETAS[1],
-                    eps=EPS,
-                    weight_decay=self.weight_decay,
-                    maximize=False,
-                )
-            group.clear()
+    def _update(
+        self, group: Group, states: list[State], moved: list[int], lr: float
+    ) -> None:
+        parameters = [group.parameters[i] for i in moved]
+        for i, parameter in zip(moved, parameters, strict=True):
+            if states[i] is None:
+                states[i] = {
+                    "mean": torch.zeros_like(parameter),
+                    "square": torch.zeros_like(parameter),
+                    "steps": torch.zeros((), device=parameter.device),
+                }
+        means, squares, steps = (
+            [states[i][name] for i in moved] for name in self._kept
+        )
+        adamw(
+            parameters,
+            [p.grad for p in parameters],
+            means,
+            squares,
+            [],
+            steps,
+            fused=True,
+            amsgrad=False,
+            lr=lr,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            eps=EPS,
+            weight_decay=self.weight_decay,
+            maximize=False,
+        )

@@ -27,7 +27,7 @@ Attention = type[torch.autograd.Function]
 MAX_WIDTH = 4096
 # Compute capability, that of Volta.
 OLDEST = (7, 0)
-# Largest difference, relative to the largest value. Right kernels are within 1e-6 or so.
+# Largest difference, relative to the largest value; right kernels are within 1e-6.
 TOLERANCE = 1e-4
 # The small problem's images and locations.
 IMAGES, LOCATIONS = 2, 3
@@ -128,9 +128,8 @@ def disagreement(
     """
     inputs, grads = _small_problem(device, width, count)
     found = _outputs(fused, inputs, grads)
-    expected = _outputs(
-        plain, [t.double() for t in inputs], [t.double() for t in grads]
-    )
+    exact = ([t.double() for t in tensors] for tensors in (inputs, grads))
+    expected = _outputs(plain, *exact)
     for name, ours, theirs in zip(NAMES, found, expected, strict=True):
         difference = ((ours - theirs).abs().max() / theirs.abs().max()).item()
         if not difference <= TOLERANCE:  # nor where it is not a number

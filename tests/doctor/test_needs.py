@@ -1,0 +1,151 @@
+"""Disk, memory and time, on machines passed in as numbers."""
+
+import json
+
+import pytest
+
+from mlrpl.doctor import needs
+from mlrpl.doctor.findings import examine
+from support.doctor import GB, card, in_one_line, load, machine, shown, small, write
+
+
+def test_too_little_disk_is_not_ready():
+    whole = examine(load(), machine()).disks[0].bytes
+    assert not examine(load(), machine(free=whole)).faults
+    [fault] = examine(load(), machine(free=whole - 2 * GB)).faults
+    assert fault.startswith("disk of data, ") and "free 2.0 GB" in fault
+
+
+def test_two_disks_are_two_sums():
+    def file_system(folder):
+        return ("big", 30 * GB) if folder == "data" else ("other", 33 * GB)
+
+    findings = examine(load(), machine(file_system=file_system))
+    assert not findings.faults
+    assert [[n.what for n in disk.needs] for disk in findings.disks] == [
+        ["downloads"],
+        ["weights", "features", "labels", "runs"],
+    ]
+    # On one disk of either size they would not fit.
+    assert examine(load(), machine(free=33 * GB)).faults
+
+
+def test_features_and_runs_that_are_there_are_not_counted_again():
+    write("results/features/voc2007/train/0.h5", b"")
+    config = load(small())
+    needed = {n.what: n.bytes for n in examine(config, machine()).disks[0].needs}
+    image = 2 * (49 * 2048 + 512)
+    assert needed["features"] == round(5011 / 2 * image) + 4952 * image
+
+
+@pytest.mark.parametrize(
+    ("total", "on_disk"),
+    [
+        (64, 0),
+        (26, 200704 * 40137),  # three quarters of what is left after the training maps
+        (20, 200704 * 82081),
+        (8, 200704 * (82081 + 40137)),
+    ],
+)
+def test_features_that_memory_cannot_hold_stay_on_the_disk(total, on_disk):
+    findings = examine(load(), machine(memory=total * GB))
+    assert findings.memory.features == 200704 * (82081 + 40137)
+    assert findings.memory.on_disk == on_disk
+    assert findings.memory.host < total * GB
+    assert not findings.faults
+    said = "of it read from the disk each epoch" in in_one_line(shown(findings))
+    assert said == bool(on_disk)
+
+
+def test_too_little_memory_is_not_ready():
+    config = load({"device": "cpu", "threads": {"train": 4}})
+    [fault] = examine(config, machine(memory=24 * GB)).faults
+    assert fault.startswith("memory: 2 trainings at once take 51.")
+    [fault] = examine(load(), machine(memory=GB // 2)).faults
+    assert fault.startswith("memory: coco2014/sarl/prop=0.1/seed=0 takes ")
+
+
+def test_memory_of_trainings_at_once_adds_up():
+    config = load({"device": "cpu", "threads": {"train": 4}})
+    memory = examine(config, machine()).memory
+    assert memory.at_once == 2
+    one = 200704 * (82081 + 40137) + needs.PROCESS_BYTES
+    # RN101's text blocks in fp32, and the activations of 80 prompts of 22 tokens, the
+    # first of which they share.
+    one += 4 * 12 * (12 * 512**2 + 9 * (1 + 80 * 21) * 512)
+    assert memory.host == 2 * one
+    # With a GPU, or when one is asked for in vain, one training runs at a time.
+    assert examine(load(), machine()).memory.at_once == 1
+
+
+@pytest.mark.parametrize(
+    ("total", "on_card"),
+    [
+        (80, 200704 * (82081 + 40137)),
+        (34, 200704 * (82081 + 40137)),  # each is at most half of what is free
+        (32, 200704 * 40137),  # the training split is not
+        (12, 0),
+    ],
+)
+def test_features_go_onto_the_card_as_the_training_decides(total, on_card):
+    memory = examine(load(), machine(gpu=card(total * GB))).memory
+    assert memory.on_card == on_card
+    assert memory.card == on_card + needs.CARD_BYTES
+
+
+def test_a_small_card_is_not_ready():
+    findings = examine(load(small()), machine(gpu=card(3 * GB)))
+    [fault] = findings.faults
+    assert fault.startswith("GPU memory: a job takes about ") and "A card" in fault
+    assert "3.0 GB" in fault
+
+
+def test_cuda_without_a_card_is_not_ready():
+    faults = examine(load(small(device="cuda")), machine()).faults
+    assert faults == ["device: cuda: no CUDA device is visible; use cpu or auto"]
+
+
+def record(config, run: str, seconds: float, **options) -> None:
+    method = run.split("/")[1]
+    chosen = {**needs.plan.method_options(config, method), **options}
+    took = {"load": 0.0, "train": seconds}
+    text = json.dumps({"options": chosen, "seconds": took, "device": "cpu"})
+    write(f"results/runs/{run}/run.json", text.encode())
+
+
+def test_time_is_that_of_the_runs_that_are_there():
+    config = load({"device": "cpu", "threads": {"train": 4}})
+    work = examine(config, machine()).work
+    same = [run for run in work.runs if run.startswith("voc2007/sarl/")]
+    others = [run for run in work.runs if run not in same]
+    for run in others:
+        record(config, run, 7.0)
+    record(config, same[0], 100.0)
+    record(config, same[1], 300.0)
+    findings = examine(config, machine())
+    assert len(findings.work.seconds) == len(others) + 2
+    # 25 of the 27 are left, of 200 seconds each, two at once on eight cores.
+    assert findings.time.train == pytest.approx(25 * 200 / 2)
+    assert findings.time.measured == len(others) + 2
+    assert f"as the {len(others) + 2} that ran here" in in_one_line(shown(findings))
+
+
+def test_decoding_limits_the_features_on_a_card():
+    images = 82081 + 40137 + 5011 + 4952
+    time = examine(load(), machine(gpu=card(80 * GB))).time
+    assert time.images == images
+    assert time.encode == pytest.approx(images / needs.DECODE_RATE / 8)
+    on_cores = examine(load(), machine()).time.encode
+    assert on_cores > images * 2 * 36e9 / (8 * needs.ENCODE_RATE["cpu"])
+
+
+def test_runs_with_other_options_are_made_again():
+    config = load(small())
+    [run] = examine(config, machine()).work.runs
+    record(config, run, 5.0, lr=0.5)
+    work = examine(config, machine()).work
+    assert work.changed == [run] and work.to_do == [run]
+    record(config, run, 5.0)
+    findings = examine(config, machine())
+    assert not findings.work.to_do and findings.time.train == 0
+    assert "no training is left" in shown(findings)
