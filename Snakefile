@@ -2,12 +2,20 @@
 partial labels. `snakemake --cores 8 --resources gpu=1` runs what config.yaml says.
 """
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.19")
 
 
-configfile: "config.yaml"
+# The project's own, wherever it is called from, and over it that of the caller.
+configfile: workflow.basedir + "/config.yaml"
+
+
+if os.path.exists("config.yaml"):
+
+    configfile: "config.yaml"
 
 
 report: "workflow/report/workflow.rst"
@@ -39,15 +47,18 @@ onstart:
     drop_default_rate_limit()
 
 
-# An ablation is a file with a rule of the same name, and a target: drop one in.
-for name in ABLATIONS:
+# An ablation is a file with a rule `ablation_` and its name, and a target: drop one in.
+WORKFLOWS_OWN = dict(globals())
+for ablation in ABLATIONS:
 
-    include: f"workflow/ablations/{name}.smk"
+    include: ablation_file(ablation)
+
+    keep_names(ablation_file(ablation), WORKFLOWS_OWN, globals())
 
 
 rule ablations:
     input:
-        [getattr(rules, name).output for name in ABLATIONS],
+        [getattr(rules, f"ablation_{name}").output for name in ABLATIONS],
 
 
 rule all:

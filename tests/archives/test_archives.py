@@ -162,7 +162,7 @@ def test_bad_names(kind, tmp_path):
         with pytest.raises(UserError, match=f"^{re.escape(str(path))}: holds no a/x;"):
             archive.read("a/x")
         for name in ("../secret", "a/../../secret", str(tmp_path / "secret")):
-            with pytest.raises(UserError, match="leads out of the archive"):
+            with pytest.raises(UserError, match="leads outside the archive"):
                 archive.read(name)
 
 
@@ -172,7 +172,7 @@ def test_members_that_lead_out_are_refused(name, tmp_path):
     write_tar(tmp_path / "x.tar", {"a.jpg": b"1", name: b"2"})
     for path in (tmp_path / "x.zip", tmp_path / "x.tar"):
         with (
-            pytest.raises(UserError, match=f"^{path}: {name} leads out"),
+            pytest.raises(UserError, match=f"^{path}: {name} leads outside"),
             open_archive(path) as archive,
         ):
             archive.names()
@@ -237,10 +237,10 @@ def test_no_archive_at_all(tmp_path):
     one_line(tmp_path / "absent.zip", "is not there")
     page = tmp_path / "page.zip"
     page.write_text("<!DOCTYPE html><html>Not here</html>" * 50)
-    one_line(page, "is no zip, tar or folder")
+    one_line(page, "is not a zip, tar or folder")
     empty = tmp_path / "empty.tar"
     empty.touch()
-    one_line(empty, "is no zip, tar or folder")
+    one_line(empty, "is not a zip, tar or folder")
     other = tmp_path / "text.gz"
     other.write_bytes(gzip.compress(b"no tar " * 500))
     one_line(other, "truncated or damaged tar")

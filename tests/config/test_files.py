@@ -9,7 +9,14 @@ from mlrpl.config import files as config_files
 from mlrpl.errors import UserError
 
 
-def test_overlays_merge_as_snakemake_merges_them(repository):
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch, repository):
+    """Work in a folder that holds the project's configuration."""
+    (tmp_path / "config.yaml").write_text((repository / "config.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+
+
+def test_overlays_merge_as_snakemake_merges_them():
     from snakemake.common.configfile import load_configfile
     from snakemake.utils import update_config
 
@@ -24,14 +31,14 @@ def test_overlays_merge_as_snakemake_merges_them(repository):
         Path(f"{number}.yaml").write_text(yaml.safe_dump(overlay))
         update_config(changes, load_configfile(f"{number}.yaml"))
     update_config(expected, changes)
-    found = config_files.load([f"{number}.yaml" for number in range(3)])
+    found = config_files.load_config([f"{number}.yaml" for number in range(3)])
     assert found == expected
 
 
 def test_values_go_over_files():
-    config = config_files.load(values=["data_dir=/big/disk", "seeds=[3]"])
+    config = config_files.load_config(values=["data_dir=/big/disk", "seeds=[3]"])
     assert (config["data_dir"], config["seeds"]) == ("/big/disk", [3])
-    with pytest.raises(UserError, match="--config nothing: is no setting"):
-        config_files.load(values=["nothing"])
-    with pytest.raises(UserError, match=r"--config a=\[: is no YAML"):
-        config_files.load(values=["a=["])
+    with pytest.raises(UserError, match="--config nothing: is not a setting"):
+        config_files.load_config(values=["nothing"])
+    with pytest.raises(UserError, match=r"--config a=\[: is not YAML"):
+        config_files.load_config(values=["a=["])

@@ -10,12 +10,12 @@ from support.configs import MINE, merged
 
 def test_runs_are_canonical_and_come_once(paper):
     valid = configuration.validate(paper)
-    methods = ["sarl", "sarl+gamma_pos=1", "sarl+loss=p_bce+gamma_neg=4"]
+    methods = ["sarl", "sarl+gamma_pos=1", "sarl+optimizer=adamw+loss=p_bce"]
     assert plan.runs(valid, "voc2007", methods, [0.5, 1], 0) == [
         "voc2007/sarl/prop=0.5/seed=0",
         "voc2007/sarl/prop=1.0/seed=0",
-        "voc2007/sarl+gamma_neg=4+loss=p_bce/prop=0.5/seed=0",
-        "voc2007/sarl+gamma_neg=4+loss=p_bce/prop=1.0/seed=0",
+        "voc2007/sarl+loss=p_bce+optimizer=adamw/prop=0.5/seed=0",
+        "voc2007/sarl+loss=p_bce+optimizer=adamw/prop=1.0/seed=0",
     ]
     everything = plan.runs(valid)
     assert len(everything) == 2 * 4 * 9 * 3

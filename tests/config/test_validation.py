@@ -44,7 +44,7 @@ MISTAKES = {
         "experiments: {table4: {proportions: [0.1, 10]}}",
         "config key experiments.table4.proportions.1: 10 is not allowed",
     ),
-    "repeated seed": ("seeds: [0, 0]", "config key seeds: [0, 0] repeats itself"),
+    "repeated seed": ("seeds: [0, 0]", "config key seeds: [0, 0] lists a value twice"),
     "empty list": ("seeds: []", "config key seeds: empty; give at least one"),
     "bad choice": (
         "device: gpu",
@@ -101,11 +101,11 @@ MISTAKES = {
     ),
     "key of another format": (
         {"datasets": {"mine": {**MINE, "difficult": "ignore"}}},
-        "config key datasets.mine.difficult: only format voc has a use for it",
+        "config key datasets.mine.difficult: it applies to format voc only",
     ),
     "split's key of another format": (
         {"datasets": {"mine": merged(MINE, {"splits": {"train": {"member": "a"}}})}},
-        "config key datasets.mine.splits.train.member: format csv has no use for it",
+        "config key datasets.mine.splits.train.member: does not apply to format csv",
     ),
     "file without an address": (
         {"datasets": {"mine": {**MINE, "root": None}}},
@@ -211,7 +211,7 @@ def test_null_switches_off(paper):
 
 
 def test_every_key_of_the_schema_is_described():
-    schema = configuration.load_schema()
+    schema = configuration.config_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
 
     def walk(node: Any, path: str) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.data_files import NAMED, fails, write_zip
 from mlrpl.data import coco
 from mlrpl.data.index import Index
+from support.data_files import NAMED, fails, write_zip
 
 CATEGORY_STEP = 7  # ids with gaps, in the file in another order than by id
 
@@ -167,14 +167,14 @@ def test_coco_bad_files(tmp_path):
 
     name = re.escape(str(tmp_path / "a.json"))
     assert read_coco(tmp_path, small_coco()).classes == ("cat", "hot dog")
-    bad(f"^{name}: is no JSON", "{ broken")
-    bad(f"^{name}: is no JSON", json.dumps(small_coco())[:-30])
+    bad(f"^{name}: is not JSON", "{ broken")
+    bad(f"^{name}: is not JSON", json.dumps(small_coco())[:-30])
     for key in ("images", "annotations", "categories"):
         content = small_coco()
         del content[key]
-        bad(f"^{name}: is no COCO instances file .*{key}", content)
-    bad("is no COCO instances file", "[1, 2]")
-    bad("is no COCO instances file", {**small_coco(), "annotations": [{"id": 1}]})
+        bad(f"^{name}: is not a COCO instances file .*{key}", content)
+    bad("is not a COCO instances file", "[1, 2]")
+    bad("is not a COCO instances file", {**small_coco(), "annotations": [{"id": 1}]})
     content = small_coco()
     content["annotations"][1]["image_id"] = 77
     bad(f"^{name}: annotation 2 is for image 77,", content)
@@ -186,10 +186,10 @@ def test_coco_bad_files(tmp_path):
     bad(f"^{name}: images share an id", content)
     content = small_coco()
     content["images"][1]["file_name"] = "1.jpg"
-    bad(f"^{name}: image 1.jpg stands there more than once", content, keep="all")
+    bad(f"^{name}: image 1.jpg is listed more than once", content, keep="all")
     content = small_coco()
     content["categories"][1]["name"] = "hot dog"
-    bad(f"^{name}: class hot dog stands there more than once", content)
+    bad(f"^{name}: class hot dog is listed more than once", content)
     content = small_coco()
     content["annotations"].pop()
     bad(f"^{name}: no image of d train has class cat;", content)

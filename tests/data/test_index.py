@@ -9,9 +9,9 @@ import h5py
 import numpy as np
 import pytest
 
-from support.data_files import NAMED, command, fails
 from mlrpl.data import coco, csv_table, voc
 from mlrpl.data.index import Index
+from support.data_files import NAMED, command, fails
 
 
 def small_index(**changes) -> Index:
@@ -66,14 +66,14 @@ def test_files_that_are_no_index(tmp_path):
     path = tmp_path / "index.h5"
     fails(Index.load, path, match="is not there")
     path.write_text("no HDF5")
-    fails(Index.load, path, match="is no index")
+    fails(Index.load, path, match="is not an index")
     with h5py.File(path, "w") as file:
         file["labels"] = np.zeros((3, 2), np.int8)
-    fails(Index.load, path, match="is no index")
+    fails(Index.load, path, match="is not an index")
     small_index().save(path)
     raw = path.read_bytes()
     path.write_bytes(raw[: len(raw) // 2])
-    fails(Index.load, path, match="is no index")
+    fails(Index.load, path, match="is not an index")
     small_index().save(path)
     with h5py.File(path, "r+") as file:
         file["images"][0] = b"b/3.jpg"
@@ -81,7 +81,7 @@ def test_files_that_are_no_index(tmp_path):
     small_index().save(path)
     with h5py.File(path, "r+") as file:
         file["labels"][0, 0] = 7
-    fails(Index.load, path, match="is no index")
+    fails(Index.load, path, match="is not an index")
 
 
 def test_csv_of_real_photographs(photos):
@@ -139,8 +139,8 @@ def test_csv_bad_tables(tmp_path):
     bad(f"^{where}: the header has no column image", "name,cat\na.jpg,1\n")
     bad("the header has no column image", "")
     bad("column 2 has no name", "image,,cat\na.jpg,1,1\n")
-    bad("class cat stands there more than once", "image,cat,cat\na.jpg,1,1\n")
-    bad("image a.jpg stands there more than", "image,cat\na.jpg,1\na.jpg,1\n")
+    bad("class cat is listed more than once", "image,cat,cat\na.jpg,1,1\n")
+    bad("image a.jpg is listed more than", "image,cat\na.jpg,1\na.jpg,1\n")
     bad("has no class for d train", "image\na.jpg\n")
     bad("has no image for d train", "image,cat\n")
     bad("has a column split; select one", "image,split,cat\na.jpg,train,1\n")
@@ -152,8 +152,8 @@ def test_csv_bad_tables(tmp_path):
     )
     bad("no image of d train has class dog", "image,cat,dog\na.jpg,1,0\nb.jpg,1,\n")
     bad("annotated image d.jpg is not in", "image,cat\na.jpg,1\nd.jpg,1\n")
-    bad("is no CSV table in UTF-8", "image,k\xe4se\na.jpg,1\n".encode("latin-1"))
-    bad("is no CSV table in UTF-8", 'image,cat\n"a.jpg,1\n')
+    bad("is not a CSV table in UTF-8", "image,k\xe4se\na.jpg,1\n".encode("latin-1"))
+    bad("is not a CSV table in UTF-8", 'image,cat\n"a.jpg,1\n')
     fails(
         csv_table.read_index,
         tmp_path / "images",

@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from support.data_files import command
 from mlrpl.data.index import Index
 from mlrpl.data.masks import drop_labels
 from mlrpl.errors import UserError
+from support.data_files import command
 
 PROPORTIONS = [round(0.1 * k, 1) for k in range(1, 10)]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from mlrpl.config import plan
 from mlrpl.archives.formats import open_archive
+from mlrpl.config import plan
 from mlrpl.data.index import Index
 from support.workflow_tree import copy_tree, snakemake
 

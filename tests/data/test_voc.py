@@ -6,8 +6,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from support.data_files import NAMED, fails, write_tar
 from mlrpl.data import voc
+from support.data_files import NAMED, fails, write_tar
 
 
 def voc_files(ids, labels, classes, imageset: str) -> dict[str, str]:
@@ -153,16 +153,18 @@ def test_voc_bad_files(oracles, tmp_path):
     bad(f"^{where}: {top}/Image.*{ids[7]} has no annotation {xml}", {xml: None})
     jpeg = f"{top}/JPEGImages/{ids[7]}.jpg"
     bad(f"^{where}: .*annotated image {jpeg} is not in {where}", {jpeg: None})
-    bad(f"^{where}: {xml}: is no XML", {xml: "<annotation><object>"})
+    bad(f"^{where}: {xml}: is not XML", {xml: "<annotation><object>"})
     text = "<annotation><object><name>unicorn</name></object></annotation>"
-    bad(f"^{where}: {xml}: object 'unicorn' is none of the classes aero", {xml: text})
-    bad(f"{xml}: object '' is none", {xml: "<annotation><object/></annotation>"})
+    bad(
+        f"^{where}: {xml}: object 'unicorn' is not one of the classes aero", {xml: text}
+    )
+    bad(f"{xml}: object '' is not one of", {xml: "<annotation><object/></annotation>"})
     text = text.replace("unicorn", "cat").replace(
         "</obj", "<difficult>?</difficult></obj"
     )
     bad(f"^{where}: {xml}: difficult is '\\?'", {xml: text})
     lists = f"{top}/ImageSets/Main/test.txt"
-    bad("image .* stands there more than once", {lists: f"{ids[3]}\n{ids[3]}\n"})
+    bad("image .* is listed more than once", {lists: f"{ids[3]}\n{ids[3]}\n"})
     bad("has no image for d train", {lists: "\n"})
     bad(
         "no image of d train has class aeroplane, .*, train, tvmonitor; remove",

@@ -9,18 +9,18 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from mlrpl.demo import clip
+from mlrpl.demo import small_clip
 from mlrpl.demo.drawing import draw_scene
 from mlrpl.evaluation.average_precision import average_precision
 from support.demo_scenes import SPLITS, WORLDS
 
-WEIGHTS = clip.CONFIG.with_suffix(".safetensors")
+WEIGHTS = small_clip.CONFIG.with_suffix(".safetensors")
 
 
 @pytest.fixture(scope="module")
 def model():
-    open_clip.add_model_config(clip.CONFIG)
-    return open_clip.create_model(clip.NAME, pretrained=str(WEIGHTS)).eval()
+    open_clip.add_model_config(small_clip.CONFIG)
+    return open_clip.create_model(small_clip.NAME, pretrained=str(WEIGHTS)).eval()
 
 
 def test_checkpoint_is_small_whole_and_loads_strictly(model):
@@ -40,7 +40,7 @@ def test_checkpoint_is_small_whole_and_loads_strictly(model):
 def test_pool_window_over_the_whole_grid_is_clips_pooling(model):
     maps = torch.randn(2, 512, 7, 7, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        ours = clip.pool_window(model.visual.attnpool, maps, 0, 0)
+        ours = small_clip.pool_window(model.visual.attnpool, maps, 0, 0)
         theirs = model.visual.attnpool(maps)
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
 
@@ -52,10 +52,10 @@ def test_zero_shot_is_far_above_chance_and_far_from_perfect(model, name):
     labels = np.stack([scene.labels(world) for scene in scenes])
     pictures = [draw_scene(scene).resize((448, 448)) for scene in scenes]
     pixels = np.stack([np.asarray(picture) for picture in pictures])
-    tokens = open_clip.get_tokenizer(clip.NAME)(list(world.names))
+    tokens = open_clip.get_tokenizer(small_clip.NAME)(list(world.names))
     with torch.no_grad():
         text = model.encode_text(tokens, normalize=True)
-        maps = clip.last_map(model.visual, clip.normalised(pixels))
+        maps = small_clip.last_map(model.visual, small_clip.normalised(pixels))
         images = model.visual.attnpool(torch.nn.functional.avg_pool2d(maps, 2))
     targets = np.where(labels, 1, -1)
     seen = labels.any(0)
@@ -65,9 +65,12 @@ def test_zero_shot_is_far_above_chance_and_far_from_perfect(model, name):
 
 
 def test_word_targets_share_one_among_the_words_said():
-    targets = clip.word_targets([["A red ball.", "a ball on grass"], ["we see a key"]])
+    targets = small_clip.word_targets(
+        [["A red ball.", "a ball on grass"], ["we see a key"]]
+    )
     said = [
-        {clip.WORDS[k]: row[k].item() for k in row.nonzero()[:, 0]} for row in targets
+        {small_clip.WORDS[k]: row[k].item() for k in row.nonzero()[:, 0]}
+        for row in targets
     ]
     third = pytest.approx(1 / 3)
     assert said == [{"red": third, "ball": third, "grass": third}, {"key": 1.0}]
@@ -78,14 +81,16 @@ def test_the_training_runs_and_leaves_a_checkpoint_that_loads(tmp_path):
         drawing = replace(stage.drawing, count=32)
         return replace(stage, drawing=drawing, epochs=1, batch=16)
 
-    recipe = clip.Recipe(few(clip.RECIPE.words), few(clip.RECIPE.contrast))
-    clip.make_clip(tmp_path, recipe, threads=1)
+    recipe = small_clip.Recipe(
+        few(small_clip.RECIPE.words), few(small_clip.RECIPE.contrast)
+    )
+    small_clip.make_clip(tmp_path, recipe, threads=1)
     made = open_clip.create_model(
-        clip.NAME, pretrained=str(tmp_path / "demo-rn.safetensors")
+        small_clip.NAME, pretrained=str(tmp_path / "demo-rn.safetensors")
     )
     config = json.loads((tmp_path / "demo-rn.json").read_text())
-    assert config == json.loads(clip.CONFIG.read_text())
+    assert config == json.loads(small_clip.CONFIG.read_text())
     embedding = made.token_embedding.weight
     used = (embedding != 0).any(1).nonzero()[:, 0].tolist()
-    words = open_clip.get_tokenizer(clip.NAME).decode(used)
+    words = open_clip.get_tokenizer(small_clip.NAME).decode(used)
     assert "striped" in words and "cat" not in words.split()

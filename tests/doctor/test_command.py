@@ -25,7 +25,7 @@ def test_a_config_mistake_is_the_workflows_line(capsys):
     ("name", "text", "line"),
     [
         ("none.yaml", None, "none.yaml: cannot be read (No such file or directory); "),
-        ("bad.yaml", "a: [", "bad.yaml: is no YAML ("),
+        ("bad.yaml", "a: [", "bad.yaml: is not YAML ("),
         ("list.yaml", "- a", "list.yaml: has no keys at its top level"),
     ],
 )

@@ -11,7 +11,7 @@ from support.doctor import GB, card, in_one_line, load, machine, shown, small
 
 
 def load_demo() -> dict:
-    return validate(config_files.load(["profiles/demo/config.yaml"]))
+    return validate(config_files.load_config(["profiles/demo/config.yaml"]))
 
 
 def test_paper_on_an_empty_folder_has_everything_to_download():

@@ -130,8 +130,8 @@ def test_encoder_weights_in_the_hub_cache_are_there(tmp_path):
     ("encoder", "line"),
     [
         ({"model": "RN101"}, "use RN101-quickgelu"),
-        ({"model": "RN10"}, "open_clip has none of this name"),
-        ({"pretrained": "no/such.pt"}, "no/such.pt: no checkpoint is there"),
+        ({"model": "RN10"}, "open_clip has no model of this name"),
+        ({"pretrained": "no/such.pt"}, "no/such.pt: there is no checkpoint"),
     ],
 )
 def test_an_encoder_that_cannot_be_loaded_is_not_ready(encoder, line):

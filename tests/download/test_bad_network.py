@@ -120,7 +120,7 @@ LENGTH = {"Content-Length": len(DATA)}
         ),
         ([no_answer], {}, "breaks off (Remote end closed connection without"),
         ([no_http], {}, "breaks off ("),
-        ([endless_headers], SHORT, "gives no answer within 1.8 seconds"),
+        ([endless_headers], SHORT, "does not answer within 1.8 seconds"),
         ([slow_body], SHORT, "sends less than 1024 bytes a second"),
     ],
 )
@@ -226,7 +226,7 @@ def test_redirects_keep_the_range(server, tmp_path):
 @pytest.mark.parametrize("url", ["http://[::1/a", "http://.example/a", "http://a:b/"])
 def test_an_address_that_is_none(url, tmp_path):
     message = one_line(url, tmp_path / "a")
-    assert f"{url} is no valid address" in message or f"{url} breaks off" in message
+    assert f"{url} is not a valid address" in message or f"{url} breaks off" in message
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), 1e9])

@@ -181,11 +181,11 @@ def test_no_server_and_no_address(server, tmp_path):
     url = f"http://127.0.0.1:{port}/a.zip"
     message = refused(server, tmp_path / "a", url, match="cannot be reach", retries=1)
     assert url in message
-    with pytest.raises(UserError, match=r"^file:///etc/hosts: is no address; give"):
+    with pytest.raises(UserError, match=r"^file:///etc/hosts: is not an address; give"):
         download(["file:///etc/hosts"], tmp_path / "a")
     for bad in ({"sha256": SHA256[1:]}, {"md5": SHA256}, {"md5": "g" * 32}):
         name, value = next(iter(bad.items()))
-        with pytest.raises(UserError, match=f"^{name}: '{value}' is no hash; give "):
+        with pytest.raises(UserError, match=f"^{name}: '{value}' is not a hash; give "):
             download([url], tmp_path / "a", **bad)
     assert not list(tmp_path.iterdir())
 

@@ -136,4 +136,6 @@ def test_a_folder_without_locks(server, tmp_path, monkeypatch, capsys):
     server.pages["/a"] = Page()
     download([server.url("/a")], tmp_path / "a", **QUICK)
     assert (tmp_path / "a").read_bytes() == DATA
-    assert "cannot be locked; start no second run on it" in capsys.readouterr().err
+    assert (
+        "cannot be locked; do not start a second run on it" in capsys.readouterr().err
+    )

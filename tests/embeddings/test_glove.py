@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.data_files import command
 from mlrpl.data.index import Index
 from mlrpl.embeddings.glove import class_vectors, word_vectors
 from mlrpl.errors import UserError
+from support.data_files import command
 
 TINY = "the 1 2 3\ncat 0.5 -1 2e-1\nhot 1 1 1\ndog 3 5 7\ncat 9 9 9\n"
 
@@ -177,7 +177,9 @@ def test_every_missing_word_is_named_with_its_class(tmp_path):
         f"{path}: has no vector for rod (class hot rod), emu (class emu emu); give "
         'these classes other words, for instance "tvmonitor=tv monitor"'
     )
-    fails(path, ["cat"], match="words: dgo is no class.*are cat$", words={"dgo": "dog"})
+    fails(
+        path, ["cat"], match="words: dgo is not a class.*are cat$", words={"dgo": "dog"}
+    )
     fails(path, ["cat"], match="words: cat has no word", words={"cat": " _"})
 
 
@@ -187,17 +189,17 @@ def test_bad_files(tmp_path):
     where = re.escape(str(path))
     for text in ("", "<html>\n", "the cat sat\n", "a 1\n", "the 1 2 nan\n"):
         path.write_text(text)
-        fails(path, ["cat"], match=f"^{where}: line 1 is no word with . numbers")
+        fails(path, ["cat"], match=f"^{where}: line 1 is not a word with . numbers")
     for line in ("cat 1 2", "cat 1 2 x", "cat 1 2 inf", "cat"):
         path.write_text(f"the 1 2 3\n{line}\n")
         if line == "cat":
             fails(path, ["cat"], match=r"no vector for cat \(class cat\)")
         else:
-            fails(path, ["cat"], match=f"^{where}: line 2 is no word with 3 numbers")
+            fails(path, ["cat"], match=f"^{where}: line 2 is not a word with 3 numbers")
     path.write_text(TINY)
-    fails(path, ["cat"], match="is no zip, so it has no member x", member="x")
+    fails(path, ["cat"], match="is not a zip, so it has no member x", member="x")
     path.write_bytes(np.random.RandomState(0).bytes(5000))
-    fails(path, ["cat"], match="line 1 is no word")
+    fails(path, ["cat"], match="line 1 is not a word")
 
 
 @pytest.mark.parametrize("kind", ["gz", "zip"])
@@ -211,7 +213,7 @@ def test_truncated_files(kind, tmp_path):
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr("g.txt", text)
     assert class_vectors(path, ["w2999"]).shape == (1, 20)
-    fails(path, ["w2999"], member="h.txt", match="holds no h.txt|is no zip")
+    fails(path, ["w2999"], member="h.txt", match="holds no h.txt|is not a zip")
     raw = path.read_bytes()
     damaged = bytearray(raw)
     damaged[len(raw) // 2 : len(raw) // 2 + 40] = bytes(40)
@@ -243,8 +245,8 @@ def test_command(photos, repository, tmp_path):
             f"{path}: has no vector for tom (class cat), good (class dog); give these "
             'classes other words, for instance "tvmonitor=tv monitor"',
         ),
-        (["cat"], "--words: 'cat' is no pair; write CLASS=WORDS"),
-        (["cat=a", "cat=b"], "--words: cat stands there twice; keep one"),
+        (["cat"], "--words: 'cat' is not a pair; write CLASS=WORDS"),
+        (["cat=a", "cat=b"], "--words: cat is listed twice; keep one"),
     ):
         done = command(repository, *arguments, "--output", out, "--words", *words)
         assert done.returncode == 1

@@ -126,8 +126,8 @@ def test_openais_archive_needs_quickgelu_under_any_name(tmp_path):
 
 def test_unknown_names_are_refused(tiny, monkeypatch):
     config, checkpoint, _ = tiny
-    fails(load_clip, "RN110", "openai", 448, match="none of this name; did you mean RN")
-    fails(load_clip, "nonsense", "openai", 448, match="none of this name")
+    fails(load_clip, "RN110", "openai", 448, match="no model of this name; did you mean RN")
+    fails(load_clip, "nonsense", "openai", 448, match="no model of this name")
     fails(
         load_clip,
         "RN101-quickgelu",
@@ -135,8 +135,8 @@ def test_unknown_names_are_refused(tiny, monkeypatch):
         448,
         match="no such tag; give openai or yfcc15m, or the path",
     )
-    fails(load_clip, "RN101", "gone.pt", 448, match="gone.pt: no checkpoint is there")
-    fails(load_clip, config, "openai", 448, match="openai: no checkpoint is there")
+    fails(load_clip, "RN101", "gone.pt", 448, match="gone.pt: there is no checkpoint")
+    fails(load_clip, config, "openai", 448, match="openai: there is no checkpoint")
     fails(load_clip, "gone.json", checkpoint, 448, match=r"gone\.json: cannot be read")
 
     def offline(entry):
@@ -160,7 +160,7 @@ def test_wrong_configs_are_refused(tiny, tmp_path):
         path.write_text(content if isinstance(content, str) else json.dumps(content))
         fails(load_clip, str(path), checkpoint, 64, match=match)
 
-    refused("{", "is no JSON")
+    refused("{", "is not JSON")
     refused([], "has no embed_dim")
     refused({"embed_dim": 3, "vision_cfg": {}}, "has no text_cfg")
     refused(tiny_clip.RESNET | {"vision_cfg": {"depth": 3}}, "cannot build it .*depth")
@@ -211,7 +211,7 @@ def test_damaged_checkpoints_are_refused(tiny, tmp_path):
     fails(load_clip, config, str(file), 64, match="damaged, or")
     for content in ({"a": 3}, [torch.zeros(1)], {}, {"state_dict": None}):
         torch.save(content, file)
-        fails(load_clip, config, str(file), 64, match="is no state dict")
+        fails(load_clip, config, str(file), 64, match="is not a state dict")
 
 
 class Mischief:

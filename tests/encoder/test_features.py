@@ -217,13 +217,13 @@ def test_the_command_writes_a_shard(folder, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("extra", "match"),
     [
-        ("--views full,zoom", "'zoom' is no view"),
+        ("--views full,zoom", "'zoom' is not a view"),
         ("--mean red", "--mean: red is not allowed; give clip or three numbers"),
         ("--mean 0.5 0.5", "mean: 0.5 0.5 is not allowed"),
         ("--image-size 16", "--image-size: 16 is not allowed; give at least 32"),
         ("--batch-size 0", "--batch-size: 0 is not allowed"),
         ("--shard 2 --shards 2", "shard 2: there are 2, counted from 0"),
-        ("--pretrained gone.pt", "gone.pt: no checkpoint is there"),
+        ("--pretrained gone.pt", "gone.pt: there is no checkpoint"),
         ("--index gone.h5", "gone.h5: is not there"),
     ],
 )

@@ -53,7 +53,7 @@ def test_views_show_the_parts_that_they_are_named_after():
 
 
 def test_wrong_preparations_are_refused():
-    fails(Preparation, 64, views=("full", "zoom"), match="'zoom' is no view; .*flip")
+    fails(Preparation, 64, views=("full", "zoom"), match="'zoom' is not a view; .*flip")
     fails(Preparation, 64, views=("full", "full"), match="views: full, full; ")
     fails(Preparation, 64, views=(), match="views: none; name at least one")
     fails(Preparation, 64, mean=(0.5,), match="mean: 0.5 is not allowed; give clip or")

@@ -16,7 +16,7 @@ from mlrpl.reporting import figure_drawing, figures, published, results
 from mlrpl.reporting.specs import load_spec
 from support.synthetic_metrics import write_run
 
-PUBLISHED = Path(__file__).resolve().parent.parent / "workflow" / "published"
+PUBLISHED = Path(__file__).resolve().parents[2] / "workflow" / "published"
 NINE = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 PERCENT = [10, 20, 30, 40, 50, 60, 70, 80, 90]
 OURS_COCO = [78.3, 80.2, 81.2, 81.6, 82.3, 82.4, 82.6, 83.4, 83.6]
@@ -71,8 +71,8 @@ FIGURE8 = {
 
 def draw(spec, paths, *names):
     spec = load_spec(json.dumps(spec), "figure")
-    runs = results.load(paths)
-    printed = published.load([PUBLISHED / f"{name}.csv" for name in names])
+    runs = results.load_metrics(paths)
+    printed = published.load_published([PUBLISHED / f"{name}.csv" for name in names])
     return figure_drawing.draw(figures.build(spec, runs, printed))
 
 

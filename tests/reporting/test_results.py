@@ -64,17 +64,17 @@ def test_collect_writes_every_number_once_sorted(some_runs, tmp_path):
 def test_a_setting_that_comes_twice_is_refused(some_runs, tmp_path):
     again = tmp_path / "again.json"
     again.write_text(some_runs[0].read_text())
-    with pytest.raises(UserError, match=r"again\.json: the same setting as .*seed=1"):
-        results.load([*some_runs, again])
+    with pytest.raises(UserError, match=r"again\.json: is the same setting as .*seed=1"):
+        results.load_metrics([*some_runs, again])
 
 
 def test_damaged_metrics_are_named(tmp_path, capsys):
     path = tmp_path / "metrics.json"
     output = str(tmp_path / "out.csv")
     for content, message in (
-        ("{", "metrics.json: no valid JSON"),
-        ("[]", "metrics.json: not a JSON object"),
-        ('{"dataset": "a"}', "metrics.json: no method"),
+        ("{", "metrics.json: is not valid JSON"),
+        ("[]", "metrics.json: is not a JSON object"),
+        ('{"dataset": "a"}', "metrics.json: has no method"),
     ):
         path.write_text(content)
         assert main(["collect", str(path), "--output", output]) == 1

@@ -184,7 +184,7 @@ def test_parameters_and_seconds_come_from_run_json(grid):
         ({"methods": []}, "methods:"),
         ({"datasets": [{"title": "x"}]}, "datasets: 0: 'name' is a required property"),
         ({"proportions": [1.5]}, "proportions: 0: 1.5 is greater than the maximum"),
-        ({"metrics": ["F1"]}, "metrics: F1 is unknown; choose of mAP,"),
+        ({"metrics": ["F1"]}, "metrics: F1 is unknown; choose from mAP,"),
         (
             {"datasets": [{"name": "a", "published": "imagenet"}]},
             "no published number of imagenet fits the table",
@@ -201,6 +201,6 @@ def test_mistakes_in_a_spec_are_one_line(changes, message):
 def test_a_spec_that_is_no_json_is_refused(tmp_path, capsys):
     arguments = ["--output", str(tmp_path / "t")]
     assert main(["table", "--spec", "{no json", *arguments]) == 1
-    assert "--spec: no valid JSON" in capsys.readouterr().err
+    assert "--spec: is not valid JSON" in capsys.readouterr().err
     assert main(["table", "--spec", str(tmp_path / "none.json"), *arguments]) == 1
     assert "none.json: No such file" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def load(*overlays: dict) -> dict:
     for number, overlay in enumerate(overlays):
         files.append(f"overlay{number}.yaml")
         Path(files[-1]).write_text(yaml.safe_dump(overlay))
-    return validate(config_files.load(files))
+    return validate(config_files.load_config(files))
 
 
 def shown(findings) -> str:

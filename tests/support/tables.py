@@ -6,7 +6,7 @@ from pathlib import Path
 from mlrpl.reporting import published, results, tables
 from mlrpl.reporting.specs import load_spec
 
-PUBLISHED = Path(__file__).resolve().parent.parent / "workflow" / "published"
+PUBLISHED = Path(__file__).resolve().parents[2] / "workflow" / "published"
 NINE = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 PAPER_METHODS = ["SSGRL", "GCN-ML", "KGGR", "SST", "HST", "SARB", "DSRB", "Ours"]
 
@@ -24,6 +24,6 @@ def spec(**changes):
 
 
 def build(spec, paths, *names):
-    runs = results.load(paths, spec["columns"])
+    runs = results.load_metrics(paths, spec["columns"])
     files = [PUBLISHED / f"{name}.csv" for name in names]
-    return tables.build(spec, runs, published.load(files))
+    return tables.build(spec, runs, published.load_published(files))

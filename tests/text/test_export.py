@@ -8,11 +8,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from mlrpl import __main__
 from mlrpl.data.index import Index
-from mlrpl.encoder import clip as clip_module
 from mlrpl.encoder.clip import load_clip, tokenize
 from mlrpl.encoder.towers import make_tower
 from mlrpl.text.clip_text import ClipText
@@ -21,7 +19,7 @@ from mlrpl.text.prompts import Prompts
 from mlrpl.text.tower import TextTower
 from support import tiny_clip
 from support.data_files import fails
-from support.encoders import near
+from support.encoders import near, random_rn101
 
 NAMES = ("person", "traffic light", "tvmonitor")
 
@@ -37,18 +35,7 @@ def settings():
 
 @pytest.fixture(scope="module")
 def rn101(tmp_path_factory):
-    """A full-size RN101 with random weights, loaded as the published one would be."""
-    path = tmp_path_factory.mktemp("rn101") / "model.safetensors"
-    torch.manual_seed(0)
-    model = tiny_clip.shake(
-        open_clip.CLIP(**open_clip.get_model_config("RN101-quickgelu"))
-    )
-    save_file({k: v.half() for k, v in model.state_dict().items()}, path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clip_module, "download_pretrained", lambda entry: str(path))
-        clip = load_clip("RN101-quickgelu", "openai", 448)
-    path.unlink()
-    return clip, model
+    return random_rn101(tmp_path_factory.mktemp("rn101"))
 
 
 @pytest.fixture

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from support import tiny
-from mlrpl.text.clip_text import ClipText
 from mlrpl.errors import UserError
-from mlrpl.text.prompts import Prompts
+from mlrpl.text.clip_text import ClipText
 from mlrpl.text.packing import Packing
+from mlrpl.text.prompts import Prompts
 from mlrpl.text.tower import TextTower
+from support import tiny
 
 N_CTX = 4
 

@@ -1,6 +1,5 @@
 """Gradients from a graph: those of the plain step, or the plain step itself."""
 
-
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode

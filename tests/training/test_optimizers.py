@@ -155,10 +155,13 @@ UNFIT = {
         edited(lambda groups: groups[0][0].update(mean=torch.zeros(7, 5).double())),
         "mean is not torch.float32",
     ),
-    "a part less": (edited(lambda groups: groups[0][0].pop("square")), "has not mean"),
+    "a part less": (
+        edited(lambda groups: groups[0][0].pop("square")),
+        "is not mean, square",
+    ),
     "another optimiser's": (
         edited(lambda groups: groups[0].__setitem__(0, {"momentum": torch.zeros(7)})),
-        "has not mean, square, steps",
+        "is not mean, square, steps",
     ),
 }
 

@@ -5,18 +5,18 @@ The paper's "1024-to-512 linear map" and its 4.8 M parameters leave both reading
 
 POOLED = {
     "method": [
-        "sarl+pooled=fused+projection=random",
-        "sarl+pooled=raw+projection=random",
-        "sarl+pooled=raw+projection=clip",
+        "sarl+visual=semantic_decoupling+pooled=fused+projection=random",
+        "sarl+visual=semantic_decoupling+pooled=raw+projection=random",
+        "sarl+visual=semantic_decoupling+pooled=raw+projection=clip",
     ],
     "prop": [0.1, 0.5, 0.9],
     "seed": 0,
 }
 
 
-use rule table as pooled with:
+use rule table as ablation_pooled with:
     input:
-        **shown(rules.table.input.code, ["table2", "parameters"], **POOLED),
+        **shown(["table2", "parameters"], **POOLED),
     output:
         **table_files(
             "<results>/ablations/pooled", category="Ablations", caption="pooled.rst"

@@ -1,6 +1,6 @@
 """What the rule files share, the checked configuration, paths and the runs of a setting.
 
-This file alone holds functions; what they compute is in workflow/mlrpl/plan.py.
+This file alone holds functions; what they compute is in workflow/mlrpl/config/plan.py.
 """
 
 import functools
@@ -12,7 +12,10 @@ from pathlib import Path
 
 # Jobs find the package where it lies, inside a conda environment too (`--sdm conda`
 # clears PYTHONPATH before the prefix), and run the python that runs Snakemake.
-WORKFLOW = Path(workflow.basedir) / "workflow"
+# The workflow may run from any folder, and as a module of another one: it is found
+# from this file.
+WORKFLOW = Path(str(workflow.current_basedir.get_path_or_uri(secret_free=True)))
+WORKFLOW = WORKFLOW.resolve().parent
 shell.prefix(
     "set -euo pipefail; "
     "export PYTHONPATH={WORKFLOW:q}${{PYTHONPATH:+:$PYTHONPATH}}; "
@@ -22,10 +25,10 @@ os.environ.update(
 )
 sys.path.insert(0, str(WORKFLOW))
 
-from mlrpl.config import plan
-from mlrpl.runtime import forkserver
+from mlrpl.config import dependencies, files, plan
 from mlrpl.config.validation import validate
 from mlrpl.errors import UserError
+from mlrpl.runtime import forkserver
 
 
 def drop_default_rate_limit():
@@ -48,7 +51,8 @@ def one_line(error):
 
 
 try:
-    config = validate(config)
+    # A module's config may hold what differs alone.
+    config = validate(files.merge(files.read(WORKFLOW.parent / "config.yaml"), config))
 except UserError as error:
     one_line(error)
 
@@ -105,17 +109,11 @@ def flags(wildcards, *keys):
 
 
 def code(*modules):
-    """The files of the modules that make a job's numbers: an edit runs it again.
+    """A hash of what modules and their imports say, for a rule's parameters.
 
-    Files are compared by content: a touched one, or a fresh clone, runs nothing.
+    An edit of what they compute runs the rule's jobs again; a comment does not.
     """
-    files = []
-    for module in modules:
-        found = sorted(WORKFLOW.glob(f"mlrpl/{module}.py"))
-        if not found:
-            one_line(f"workflow/mlrpl/{module}.py: a rule names it; it is not there")
-        files += map(os.path.relpath, found)
-    return files
+    return dependencies.code_hash(*modules)
 
 
 @functools.cache
@@ -131,34 +129,13 @@ def method_options(method):
 
 
 def train_code(wildcards):
-    """The modules behind a training: of visual modules and losses, those it uses."""
-    chosen = method_options(wildcards.method)
-    return code(
-        "training",
-        "gradients",
-        "optimizers",
-        "training_data",
-        "setting",
-        "model",
-        "scores",
-        "average_precision",
-        "clip_text",
-        "text_tower",
-        "causal_attention",
-        "prompts/*",
-        "encoder/cache",
-        "visual/inputs",
-        "visual/bilinear_attention",
-        "visual/fused_attention",
-        "visual/fused_kernels",
-        f"visual/{chosen['visual']}*",
-        f"losses/{chosen['loss']}",
-    )
+    """The code behind a training: the loop, and the parts that the method consists of."""
+    return code(*dependencies.training_modules(method_options(wildcards.method)))
 
 
 def context_file(wildcards):
     """Input function: the tokens of a run's context, unless it starts at random."""
-    text = method_options(wildcards.method)["context_init"]
+    text = method_options(wildcards.method).get("context_init", "random")
     return [] if text == "random" else f"<results>/clip/context/{text}.json"
 
 
@@ -193,8 +170,8 @@ def spec(contents, **runs):
         one_line(error)
 
 
-def shown(code, printed=(), **runs):
-    """What a table or figure is made of: metrics, printed numbers, code.
+def shown(printed=(), **runs):
+    """What a table or figure is made of: metrics and printed numbers.
 
     The runs are as `settings` takes them; `printed` names files in workflow/published.
     """
@@ -203,7 +180,6 @@ def shown(code, printed=(), **runs):
         "published": [
             os.path.relpath(WORKFLOW / f"published/{name}.csv") for name in printed
         ],
-        "code": code,
     }
 
 
@@ -217,3 +193,28 @@ def figure_files(prefix, **in_report):
     """The files of a figure; the PNG goes into the report."""
     files = {kind: f"{prefix}.{kind}" for kind in ("pdf", "png")}
     return {**files, "png": report(files["png"], **in_report)}
+
+
+def ablation_file(name):
+    """The file of an ablation, after a look at the name of its rule.
+
+    All begin with `ablation_`, which no other rule does, so that none has the name of
+    one of the workflow's.
+    """
+    path = WORKFLOW / f"ablations/{name}.smk"
+    text = path.read_text(encoding="utf-8")
+    made = re.findall(r"^use rule \w+ as (\w+)|^rule (\w+)", text, re.MULTILINE)
+    names = ["".join(found) for found in made]
+    wanted = f"ablation_{name}"
+    if others := [found for found in names if not found.startswith(wanted)]:
+        one_line(f"{path}: has a rule {others[0]}; name it {wanted}")
+    if wanted not in names:
+        one_line(f"{path}: has no rule {wanted}; name its rule so, after the file")
+    return str(path)
+
+
+def keep_names(path, before, after):
+    """Stop if a file gave another meaning to a name that the workflow uses."""
+    for name in before:
+        if not name.startswith("__") and after.get(name) is not before[name]:
+            one_line(f"{path}: assigns {name}, which the workflow uses; rename it")

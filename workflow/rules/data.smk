@@ -26,14 +26,13 @@ rule download:
         check=lambda w: plan.flags({**DOWNLOADS[w.download], "url": None}),
     shell:
         "python -m mlrpl download {resources.url} {params.check}"
-        " --output {output} &> {log}"
+        " --output {output:q} &> {log:q}"
 
 
 rule index_coco:
     input:
         images=split_file("images"),
         annotations=split_file("annotations"),
-        code=code("data/coco", "data/index"),
     output:
         "<results>/data/{dataset}/{split}.h5",
     log:
@@ -44,18 +43,18 @@ rule index_coco:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
+        code=code("data.coco", "data.index"),
         choices=lambda w: flags(w, "member", "prefix", "keep", "allow_empty_classes"),
     shell:
-        "python -m mlrpl index coco --images {input.images}"
-        " --annotations {input.annotations} {params.choices}"
-        " --dataset {wildcards.dataset} --split {wildcards.split}"
-        " --output {output} &> {log}"
+        "python -m mlrpl index coco --images {input.images:q}"
+        " --annotations {input.annotations:q} {params.choices}"
+        " --dataset {wildcards.dataset:q} --split {wildcards.split:q}"
+        " --output {output:q} &> {log:q}"
 
 
 rule index_voc:
     input:
         images=split_file("images"),
-        code=code("data/voc", "data/index"),
     output:
         "<results>/data/{dataset}/{split}.h5",
     log:
@@ -66,20 +65,20 @@ rule index_voc:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
+        code=code("data.voc", "data.index"),
         choices=lambda w: flags(
             w, "imageset", "difficult", "classes", "allow_empty_classes"
         ),
     shell:
-        "python -m mlrpl index voc --images {input.images} {params.choices}"
-        " --dataset {wildcards.dataset} --split {wildcards.split}"
-        " --output {output} &> {log}"
+        "python -m mlrpl index voc --images {input.images:q} {params.choices}"
+        " --dataset {wildcards.dataset:q} --split {wildcards.split:q}"
+        " --output {output:q} &> {log:q}"
 
 
 rule index_csv:
     input:
         images=split_file("images"),
         labels=split_file("labels"),
-        code=code("data/csv_table", "data/index"),
     output:
         "<results>/data/{dataset}/{split}.h5",
     log:
@@ -90,8 +89,9 @@ rule index_csv:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
+        code=code("data.csv_table", "data.index"),
         choices=lambda w: flags(w, "select", "allow_empty_classes"),
     shell:
-        "python -m mlrpl index csv --images {input.images} --labels {input.labels}"
-        " {params.choices} --dataset {wildcards.dataset} --split {wildcards.split}"
-        " --output {output} &> {log}"
+        "python -m mlrpl index csv --images {input.images:q} --labels {input.labels:q}"
+        " {params.choices} --dataset {wildcards.dataset:q} --split {wildcards.split:q}"
+        " --output {output:q} &> {log:q}"

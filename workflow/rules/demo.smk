@@ -6,15 +6,6 @@ OUTPUTS: results/demo/world/, which profiles/demo/config.yaml names as `root:`
 
 
 rule demo_world:
-    input:
-        code=code(
-            "demo/archives",
-            "demo/corpus",
-            "demo/drawing",
-            "demo/shapes",
-            "demo/workers",
-            "demo/world",
-        ),
     output:
         "results/demo/world/train2014.zip",
         "results/demo/world/val2014.zip",
@@ -28,6 +19,7 @@ rule demo_world:
         "../../envs/mlrpl.yaml"
     threads: 2
     params:
+        code=code("demo.archives", "demo.corpus"),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m mlrpl demo data --output {params.folder} --processes {threads} &> {log}"
+        "python -m mlrpl demo data --output {params.folder:q} --processes {threads} &> {log:q}"

@@ -9,7 +9,6 @@ rule glove:
     input:
         vectors=plan.glove_source(config),
         index="<results>/data/{dataset}/train.h5",
-        code=code("embeddings/glove"),
     output:
         "<results>/data/{dataset}/glove.npy",
     log:
@@ -18,8 +17,9 @@ rule glove:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
+        code=code("embeddings.glove"),
         member=plan.flags({"member": config["glove"]["member"]}),
         words=lambda w: flags(w, "words"),
     shell:
-        "python -m mlrpl glove --vectors {input.vectors} {params.member}"
-        " --index {input.index} {params.words} --output {output} &> {log}"
+        "python -m mlrpl glove --vectors {input.vectors:q} {params.member}"
+        " --index {input.index:q} {params.words} --output {output:q} &> {log:q}"

@@ -13,7 +13,6 @@ rule evaluate:
     input:
         scores="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/scores.h5",
         index="<results>/data/{dataset}/test.h5",
-        code=code("average_precision", "evaluation", "metrics"),
     output:
         "<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/metrics.json",
     log:
@@ -21,16 +20,17 @@ rule evaluate:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    params:
+        code=code("evaluation.score_files"),
     shell:
-        "python -m mlrpl evaluate --dataset {wildcards.dataset}"
-        " --method {wildcards.method} --prop {wildcards.prop} --seed {wildcards.seed}"
-        " --scores {input.scores} --index {input.index} --output {output} &> {log}"
+        "python -m mlrpl evaluate --dataset {wildcards.dataset:q}"
+        " --method {wildcards.method:q} --prop {wildcards.prop:q} --seed {wildcards.seed:q}"
+        " --scores {input.scores:q} --index {input.index:q} --output {output:q} &> {log:q}"
 
 
 rule collect:
     input:
         metrics=named_metrics,
-        code=code("metrics", "results"),
     output:
         metrics=report(
             "<results>/tables/metrics.csv",
@@ -43,9 +43,11 @@ rule collect:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    params:
+        code=code("reporting.results"),
     shell:
-        "python -m mlrpl collect {input.metrics} --output {output.metrics}"
-        " --per-class {output.per_class} &> {log}"
+        "python -m mlrpl collect {input.metrics:q} --output {output.metrics:q}"
+        " --per-class {output.per_class:q} &> {log:q}"
 
 
 rule metrics:

@@ -12,13 +12,6 @@ rule encoder:
     input:
         index="<results>/data/{dataset}/train.h5",
         weights=plan.encoder_files(config),
-        code=code(
-            "clip_text",
-            "encoder/checkpoint",
-            "encoder/clip",
-            "encoder/export",
-            "encoder/towers",
-        ),
     output:
         "<results>/clip/{dataset}.safetensors",
     log:
@@ -27,18 +20,18 @@ rule encoder:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
+        code=code("text.export"),
         encoder=plan.flags({k: ENCODER[k] for k in ("model", "pretrained")}),
         image_size=ENCODER["image_size"],
         names=lambda w: flags(w, "names"),
     shell:
         "python -m mlrpl encoder {params.encoder} --image-size {params.image_size}"
-        " --index {input.index} {params.names} --output {output} &> {log}"
+        " --index {input.index:q} {params.names} --output {output:q} &> {log:q}"
 
 
 rule context:
     input:
         model=plan.model_config(config),
-        code=code("encoder/clip", "encoder/context"),
     output:
         "<results>/clip/context/{text}.json",
     log:
@@ -47,10 +40,11 @@ rule context:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
+        code=code("text.context_tokens"),
         model=ENCODER["model"],
     shell:
-        "python -m mlrpl context --model {params.model:q} --text {wildcards.text}"
-        " --output {output} &> {log}"
+        "python -m mlrpl context --model {params.model:q} --text {wildcards.text:q}"
+        " --output {output:q} &> {log:q}"
 
 
 # A shard is whole or absent: a break costs one shard, and several GPUs share a split.
@@ -59,14 +53,6 @@ rule features:
         images=split_file("images"),
         index="<results>/data/{dataset}/{split}.h5",
         weights=plan.encoder_files(config),
-        code=code(
-            "encoder/checkpoint",
-            "encoder/clip",
-            "encoder/features",
-            "encoder/images",
-            "encoder/towers",
-            "encoder/writer",
-        ),
     output:
         "<results>/features/{dataset}/{split}/{shard}.h5",
     log:
@@ -79,6 +65,7 @@ rule features:
         device=DEVICE,
         batch_size=ENCODER["batch_size"],
     params:
+        code=code("encoder.features"),
         encoder=plan.flags({k: ENCODER[k] for k in ("model", "pretrained")}),
         image_size=ENCODER["image_size"],
         colours=plan.flags({k: ENCODER[k] for k in ("mean", "std")}),
@@ -86,7 +73,7 @@ rule features:
         shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
     shell:
         "python -m mlrpl features {params.encoder} --image-size {params.image_size}"
-        " {params.colours} --views {params.views} --images {input.images}"
-        " --index {input.index} --shard {wildcards.shard} --shards {params.shards}"
+        " {params.colours} --views {params.views} --images {input.images:q}"
+        " --index {input.index:q} --shard {wildcards.shard:q} --shards {params.shards}"
         " --device {resources.device} --batch-size {resources.batch_size}"
-        " --threads {threads} --output {output} &> {log}"
+        " --threads {threads} --output {output:q} &> {log:q}"

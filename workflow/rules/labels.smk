@@ -8,7 +8,6 @@ OUTPUTS: <results>/data/{dataset}/known/prop={prop}/seed={seed}.npy, cells in -1
 rule drop:
     input:
         index="<results>/data/{dataset}/train.h5",
-        code=code("data/masks"),
     output:
         "<results>/data/{dataset}/known/prop={prop}/seed={seed}.npy",
     log:
@@ -16,6 +15,8 @@ rule drop:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    params:
+        code=code("data.masks"),
     shell:
-        "python -m mlrpl drop --index {input.index} --prop {wildcards.prop}"
-        " --seed {wildcards.seed} --output {output} &> {log}"
+        "python -m mlrpl drop --index {input.index:q} --prop {wildcards.prop:q}"
+        " --seed {wildcards.seed:q} --output {output:q} &> {log:q}"

@@ -9,12 +9,7 @@ OUTPUTS: <results>/tables/{table2,table3,table4}.csv, .md, .tex and .html
 # runs it shows and how (`spec`: workflow/schemas/table.schema.yaml). It makes none itself.
 rule table:
     input:
-        **shown(
-            code(
-                "metrics", "published", "results", "specs", "table_formats", "tables"
-            ),
-            seed=[],
-        ),
+        **shown(seed=[]),
     output:
         **table_files("<results>/tables/{table}"),
     log:
@@ -25,16 +20,17 @@ rule table:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
+        code=code("reporting.tables", "reporting.table_formats"),
         spec=None,
         prefix=subpath(output.csv, strip_suffix=".csv"),
     shell:
-        "python -m mlrpl table --spec {params.spec:q} --published {input.published}"
-        " --metrics {input.metrics} --output {params.prefix} &> {log}"
+        "python -m mlrpl table --spec {params.spec:q} --published {input.published:q}"
+        " --metrics {input.metrics:q} --output {params.prefix:q} &> {log:q}"
 
 
 use rule table as table2 with:
     input:
-        **shown(rules.table.input.code, ["table2"], **experiment("table2")),
+        **shown(["table2"], **experiment("table2")),
     output:
         **table_files(
             "<results>/tables/table2",
@@ -55,7 +51,7 @@ use rule table as table2 with:
 
 use rule table as table3 with:
     input:
-        **shown(rules.table.input.code, ["table3"], **experiment("table3")),
+        **shown(["table3"], **experiment("table3")),
     output:
         **table_files(
             "<results>/tables/table3",
@@ -77,7 +73,7 @@ use rule table as table3 with:
 
 use rule table as table4 with:
     input:
-        **shown(rules.table.input.code, ["table4"], **experiment("table4")),
+        **shown(["table4"], **experiment("table4")),
     output:
         **table_files(
             "<results>/tables/table4",

@@ -19,7 +19,6 @@ rule train:
         glove="<results>/data/{dataset}/glove.npy",
         clip="<results>/clip/{dataset}.safetensors",
         context=context_file,
-        code=train_code,
     output:
         weights="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/weights.safetensors",
         history="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/history.csv",
@@ -34,16 +33,17 @@ rule train:
         gpu=GPU,
         device=DEVICE,
     params:
+        code=train_code,
         options=lambda w: json.dumps(method_options(w.method), sort_keys=True),
         context=lambda w, input: plan.flags({"context": input.context}),
         folder=subpath(output.run, parent=True),
     shell:
-        "python -m mlrpl train --dataset {wildcards.dataset}"
-        " --method {wildcards.method} --prop {wildcards.prop} --seed {wildcards.seed}"
+        "python -m mlrpl train --dataset {wildcards.dataset:q}"
+        " --method {wildcards.method:q} --prop {wildcards.prop:q} --seed {wildcards.seed:q}"
         " --options {params.options:q}"
-        " --train-features {input.train_features} --test-features {input.test_features}"
-        " --train-index {input.train_index} --test-index {input.test_index}"
-        " --known {input.known} --glove {input.glove} --clip {input.clip}"
+        " --train-features {input.train_features:q} --test-features {input.test_features:q}"
+        " --train-index {input.train_index:q} --test-index {input.test_index:q}"
+        " --known {input.known:q} --glove {input.glove:q} --clip {input.clip:q}"
         " {params.context}"
         " --device {resources.device} --threads {threads}"
-        " --output-dir {params.folder} &> {log}"
+        " --output-dir {params.folder:q} &> {log:q}"

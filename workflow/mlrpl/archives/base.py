@@ -34,7 +34,7 @@ class Archive(ABC):
         """Return the content of one file.
 
         Raises:
-            UserError: `name` is not in the archive, is damaged, or leads out of it.
+            UserError: `name` is not in the archive, is damaged, or leads outside it.
         """
         refuse_escape(name, self.path)
         if name not in self:
@@ -79,7 +79,7 @@ def refuse_escape(name: str, path: Path) -> None:
     """Raise `UserError` for a name that is absolute or goes up out of the archive."""
     if name.startswith("/") or ".." in name.split("/"):
         raise UserError(
-            f"{path}: {name} leads out of the archive; use names relative to its top"
+            f"{path}: {name} leads outside the archive; use names relative to its top"
         )
 
 

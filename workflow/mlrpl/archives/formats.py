@@ -142,7 +142,7 @@ def open_archive(path: str | os.PathLike) -> Archive:
     """Return the archive at `path`; close it, or use it in a `with` statement.
 
     Raises:
-        UserError: nothing is there, or it is no zip, tar or folder.
+        UserError: nothing is there, or it is not a zip, tar or folder.
     """
     path = Path(path)
     if path.is_dir():
@@ -152,7 +152,7 @@ def open_archive(path: str | os.PathLike) -> Archive:
             start = file.read(tarfile.BLOCKSIZE)
     except FileNotFoundError as error:
         raise UserError(
-            f"{path}: is not there; download it, or give the path where it lies"
+            f"{path}: is not there; download it, or give its path"
         ) from error
     except OSError as error:
         raise UserError(
@@ -163,6 +163,6 @@ def open_archive(path: str | os.PathLike) -> Archive:
     if start.startswith(tuple(COMPRESSED)) or tarfile.is_tarfile(path):
         return TarArchive(path)
     raise UserError(
-        f"{path}: is no zip, tar or folder; if it was downloaded, delete it and "
+        f"{path}: is not a zip, tar or folder; if it was downloaded, delete it and "
         "fetch it again"
     )

@@ -6,29 +6,26 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from mlrpl.config import plan
-from mlrpl.evaluation.average_precision import average_precision
 from mlrpl.bench.inputs import (
     load_config,
     make_labels,
-    make_model,
+    make_method,
     make_options,
     write_cache,
 )
 from mlrpl.bench.measuring import seconds
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
+from mlrpl.config import plan
+from mlrpl.config.options import Options
+from mlrpl.evaluation.average_precision import average_precision
+from mlrpl.methods.method import Method
 from mlrpl.text.clip_text import ClipText
+from mlrpl.training.batches import Split
 from mlrpl.training.feature_cache import FeatureCache
 from mlrpl.training.gradients import gradients_of
-from mlrpl.methods.losses import LOSSES
-from mlrpl.methods.recognizer import Recognizer
-from mlrpl.config.options import Options
-from mlrpl.methods.scores import Scores
 from mlrpl.training.loop import make_optimizer, run_epoch, score
-from mlrpl.training.batches import Split
 
 
 def trainings(config: dict[str, Any]) -> Counter[tuple[str, str]]:
@@ -64,14 +61,14 @@ def measure(
         if dataset not in sizes.datasets:
             continue
         options = make_options(sizes, config, method)
-        kind = (dataset, options.visual, options.prompts)
+        kind = (dataset, *_parts(options))
         if kind not in batches:
             clip = ClipText(texts[dataset])
             batches[kind] = _epoch(sizes, dataset, options, clip, device, folder)
             training, testing = batches[kind]
             data = sizes.datasets[dataset]
             what = f"{data.train:,} images, {-(-data.train // sizes.batch):,} steps"
-            name = f"epoch of {dataset}: {options.visual}, {options.prompts}"
+            name = f"epoch of {dataset}: {', '.join(kind[1:])}"
             rows.append(Row(f"{name}: training", training, "s", what))
             rows.append(Row(f"{name}: test", testing, "s", f"{data.test:,} images"))
         training, testing = batches[kind]
@@ -97,17 +94,17 @@ def _epoch(
 ) -> tuple[float, float]:
     """Return the seconds of an epoch's training and of its test, from some batches."""
     data = sizes.datasets[dataset]
-    model = make_model(sizes, options, clip).to(device)
+    method = make_method(sizes, options, clip).to(device)
     training, test = (
-        _split(count, sizes, clip, model, device, folder)
+        _split(count, sizes, clip, method, device, folder)
         for count in (sizes.epoch_batches * sizes.batch, sizes.scored)
     )
-    few = _split(2, sizes, clip, model, device, folder)
-    loss_function = LOSSES[options.loss].from_options(options)
-    gradients = gradients_of(model, loss_function, device)
-    optimizer = make_optimizer(options, model)
+    few = _split(2, sizes, clip, method, device, folder)
+    gradients = gradients_of(method, device)
+    optimizer = make_optimizer(options, method)
 
     def train(split: Split) -> None:
+        gradients.phase = method.start_epoch(1, split)
         shuffled = split.shuffled(options.batch_size, 0, 1)
         run_epoch(gradients, optimizer, options.lr, shuffled)
 
@@ -118,8 +115,8 @@ def _epoch(
     step = seconds(lambda: train(training), *limits, warm_up=False)
     # A test makes the text features once, and then scores the images.
     with torch.no_grad():
-        text = seconds(model.text_features, *limits)
-        given = _TextGiven(model, model.text_features())
+        text = seconds(method.prepare, *limits)
+        given = _Prepared(method)
     scored = seconds(lambda: score(given, test), *limits)
     images = scored / sizes.scored * data.test
     scores = np.random.default_rng(0).standard_normal(
@@ -131,24 +128,28 @@ def _epoch(
     return step / sizes.epoch_batches * steps, text + images + ap
 
 
-class _TextGiven:
-    """A recognizer whose text features are made: scoring it costs the images alone."""
+def _parts(options: Options) -> list[str]:
+    """Return the parts of a method on which its time depends."""
+    names = [options.get("visual", options.head), options.get("prompts")]
+    return [name for name in (*names, options.transfer) if name not in (None, "none")]
 
-    def __init__(self, model: Recognizer, text: Tensor):
-        self._model, self._text = model, text
 
-    def text_features(self) -> Tensor:
-        return self._text
+class _Prepared:
+    """A method whose text features are made: scoring it costs the images alone."""
 
-    def __call__(self, features: Tensor, text: Tensor) -> Scores:
-        return self._model(features, text)
+    def __init__(self, method: Method):
+        self._prepared = method.prepare()
+        self.eval, self.score_images = method.eval, method.score_images
+
+    def prepare(self) -> Any:
+        return self._prepared
 
 
 def _split(
     count: int,
     sizes: Sizes,
     clip: ClipText,
-    model: Recognizer,
+    method: Method,
     device: torch.device,
     folder: Path,
 ) -> Split:
@@ -158,4 +159,4 @@ def _split(
         channels, width = (int(clip.metadata[k]) for k in ("map_channels", "embed_dim"))
         write_cache(path, count, sizes.locations, channels, width)
     labels = make_labels(count, len(clip.classes))
-    return Split(FeatureCache([path]), labels, model.reads, device)
+    return Split(FeatureCache([path]), labels, method.reads, device)

@@ -6,14 +6,14 @@ import h5py
 import numpy as np
 import torch
 
-from mlrpl.evaluation.average_precision import average_precision
 from mlrpl.bench.inputs import make_labels
 from mlrpl.bench.measuring import seconds
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
 from mlrpl.data.index import Index
-from mlrpl.evaluation.score_files import evaluate_file
+from mlrpl.evaluation.average_precision import average_precision
 from mlrpl.evaluation.metrics import evaluate
+from mlrpl.evaluation.score_files import evaluate_file
 
 
 def measure(sizes: Sizes, folder: Path) -> list[Row]:

@@ -1,4 +1,4 @@
-"""Random inputs: recognizers, features, labels, JPEGs; and the configuration."""
+"""Random inputs: methods, features, labels, JPEGs; and the configuration."""
 
 import io
 import json
@@ -13,14 +13,14 @@ import yaml
 from PIL import Image
 
 from mlrpl.bench.sizes import Sizes
-from mlrpl.text.clip_text import ClipText
+from mlrpl.config.options import Options
+from mlrpl.config.plan import method_options
 from mlrpl.config.validation import validate
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
-from mlrpl.methods.recognizer import Recognizer
-from mlrpl.config.options import Options
-from mlrpl.config.plan import method_options
-from mlrpl.methods.visual import VisualInputs
+from mlrpl.methods.inputs import Inputs
+from mlrpl.methods.method import Method
+from mlrpl.text.clip_text import ClipText
 
 CONFIG_PATH = Path(__file__).resolve().parents[3] / "config.yaml"
 
@@ -47,20 +47,23 @@ def make_options(sizes: Sizes, config: dict[str, Any], method: str) -> Options:
         "n_ctx": sizes.n_ctx,
         "batch_size": sizes.batch,
     }
-    return Options.from_dict({**method_options(config, method), **changed})
+    options = method_options(config, method)
+    applying = {name: value for name, value in changed.items() if name in options}
+    return Options.from_dict({**options, **applying})
 
 
-def make_model(sizes: Sizes, options: Options, clip: ClipText) -> Recognizer:
-    """Return a recognizer with random GloVe vectors, on the CPU."""
+def make_method(sizes: Sizes, options: Options, clip: ClipText) -> Method:
+    """Return a method with random GloVe vectors, on the CPU."""
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(len(clip.classes), sizes.glove, generator=generator)
-    inputs = VisualInputs(
+    inputs = Inputs(
         map_channels=int(clip.metadata["map_channels"]),
         embed_dim=int(clip.metadata["embed_dim"]),
         class_vectors=vectors,
         clip=clip,
+        known=torch.from_numpy(make_labels(sizes.batch, len(clip.classes))),
     )
-    return Recognizer(options, inputs)
+    return Method.from_options(options, inputs, seed=0)
 
 
 def make_labels(images: int, classes: int) -> np.ndarray:

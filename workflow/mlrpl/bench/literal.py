@@ -12,17 +12,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mlrpl.errors import UserError
+from mlrpl.methods.method import Method
+from mlrpl.methods.visual.semantic_decoupling import SemanticDecoupling
 from mlrpl.text.clip_text import ClipText
-from mlrpl.methods.recognizer import Recognizer
 from mlrpl.text.prompts import Prompts
 from mlrpl.text.tower import TextTower
-from mlrpl.methods.visual.semantic_decoupling import SemanticDecoupling
 
 
 class LiteralDecoupling(nn.Module):
     """Eq. 3-6 as printed."""
 
     reads = "map"
+    per_class = True
 
     def __init__(self, module: SemanticDecoupling):
         """Start from the weights of the product's module."""
@@ -130,15 +132,25 @@ class _Block(nn.Module):
         return x + self.c_proj(h)
 
 
-def literal(model: Recognizer, clip: ClipText) -> Recognizer:
-    """Return a copy of a recognizer whose visual module and text side are literal.
+def literal(method: Method, clip: ClipText) -> Method:
+    """Return a copy of a method whose visual module and text side are literal.
 
     Args:
-        model: a recognizer with semantic decoupling, on the CPU.
+        method: a method with semantic decoupling, on the CPU.
         clip: the text side that it was built from.
+
+    Raises:
+        UserError: for another visual module, of which there is no literal form.
     """
-    model = copy.deepcopy(model)
-    model.prompts = PaddedPrompts(model.prompts, clip, model.tower.context_length)
-    model.tower = LiteralTower(model.tower)
-    model.visual = LiteralDecoupling(model.visual)
-    return model
+    visual = getattr(method.head, "visual", method.head)
+    if not isinstance(visual, SemanticDecoupling):
+        raise UserError(
+            f"bench: there is no literal form of {type(visual).__name__}; leave out "
+            "the part step, or set visual to semantic_decoupling"
+        )
+    method = copy.deepcopy(method)
+    head = method.head
+    head.prompts = PaddedPrompts(head.prompts, clip, head.tower.context_length)
+    head.tower = LiteralTower(head.tower)
+    head.visual = LiteralDecoupling(head.visual)
+    return method

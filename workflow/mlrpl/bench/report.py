@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from mlrpl.training.run import device_name
+from mlrpl.runtime.device import device_name, precision_on
 from mlrpl.runtime.storage import atomic_path
 
 PACKAGES = ("torch", "numpy", "open_clip_torch", "h5py", "pillow")
@@ -28,8 +28,14 @@ class Row:
     note: str = ""
 
 
-def environment(device: torch.device, threads: int) -> dict[str, Any]:
-    """Return the device, number types, versions and the load that was there before."""
+def environment(device: torch.device, threads: int, precision: str) -> dict[str, Any]:
+    """Return the device, number types, versions and the load that was there before.
+
+    Args:
+        device: where everything runs.
+        threads: of torch.
+        precision: the option of the trainings.
+    """
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -45,7 +51,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "dtype": {
             "encoder": "fp16 autocast" if cuda else "fp32",
             "features": "fp16",
-            "training": "fp32",
+            "training": precision_on(device, precision),
         },
         "cuda": torch.version.cuda if cuda else None,
         "versions": versions,

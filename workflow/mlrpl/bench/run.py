@@ -10,13 +10,13 @@ from pathlib import Path
 
 import torch
 
-from mlrpl.bench import cache, encoder, epochs, evaluation, report, step
+from mlrpl.bench import cache, encoder, epochs, evaluation, inputs, report, step
 from mlrpl.bench import sizes as all_sizes
 from mlrpl.bench.random_clip import random_clip, write_texts
 from mlrpl.bench.report import Row
-from mlrpl.runtime.device import choose_device
 from mlrpl.encoder.towers import make_tower
 from mlrpl.errors import UserError
+from mlrpl.runtime.device import choose_device
 
 
 def run_parts(
@@ -41,7 +41,8 @@ def run_parts(
             long as it runs.
 
     Raises:
-        UserError: no such device, or a folder that cannot be written to.
+        UserError: no such device, no configuration, or a folder that cannot be written
+            to.
     """
     target = choose_device(device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
@@ -52,7 +53,9 @@ def run_parts(
     sizes = all_sizes.quick() if quick else all_sizes.paper(target.type)
     if literal_batch:
         sizes = replace(sizes, literal_batch=literal_batch)
-    found = {**report.environment(target, threads), "quick": quick}
+    options = inputs.make_options(sizes, inputs.load_config(), step.METHOD)
+    found = report.environment(target, threads, options.precision)
+    found["quick"] = quick
     folder = Path(output)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mlrpl.bench import counts
-from mlrpl.bench.inputs import load_config, make_labels, make_model, make_options
-from mlrpl.bench.literal import PaddedPrompts, literal
+from mlrpl.bench.inputs import load_config, make_labels, make_method, make_options
+from mlrpl.bench.literal import LiteralDecoupling, PaddedPrompts, literal
 from mlrpl.bench.measuring import (
     Rates,
     Stopwatch,
@@ -29,14 +29,17 @@ from mlrpl.bench.measuring import (
 )
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
-from mlrpl.text.clip_text import ClipText
-from mlrpl.runtime.device import choose_device
-from mlrpl.training.gradients import Gradients, gradients_of
-from mlrpl.methods.losses import LOSSES
-from mlrpl.methods.recognizer import Recognizer
-from mlrpl.training.loop import make_optimizer, run_epoch
-from mlrpl.training.batches import Batch
+from mlrpl.errors import UserError
+from mlrpl.methods.base import Batch, Step
 from mlrpl.methods.kernels import bilinear_attention
+from mlrpl.methods.method import Method
+from mlrpl.methods.scores import Scores
+from mlrpl.methods.visual.semantic_decoupling import SemanticDecoupling
+from mlrpl.runtime.device import choose_device
+from mlrpl.text.clip_text import ClipText
+from mlrpl.training.gradients import Gradients, gradients_of
+from mlrpl.training.loop import make_optimizer, run_epoch
+from mlrpl.training.optimizers import SGD, AdamW
 
 PARTS = ("visual module", "text tower", "loss", "optimiser")
 METHOD, DATASET = "sarl", "coco2014"
@@ -66,29 +69,24 @@ class Measured:
         return sum(self.parts.values())
 
 
-class _Given(nn.Module):
-    """A visual module whose class features are already there."""
-
-    def __init__(self, features: Tensor):
-        super().__init__()
-        self.features = features
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.features
-
-
-def cut_step(model: Recognizer, loss_function, optimizer, batch: Batch, watch) -> None:
+def cut_step(
+    method: Method, optimizer: SGD | AdamW, batch: Batch, watch: Stopwatch
+) -> None:
     """Take a step in parts; the gradients and the new weights are the whole step's."""
     watch.begin(*PARTS)
-    with watch("visual module"), model.products(batch.features.device):
-        visual = model.visual(batch.features)
+    with watch("visual module"):
+        visual = method.class_features(batch.features)
     with watch("text tower"):
-        text = model.text_features()
+        text = method.prepare()
     ends = [part.detach().requires_grad_() for part in (visual, text)]
-    module, model.visual = model.visual, _Given(ends[0])
+
+    def rescore(changed: Tensor) -> Scores:
+        return method.score(method.head.logits(changed, ends[1]))
+
     with watch("loss"):
-        loss_function(model(batch.features, ends[1]), batch.labels).backward()
-    model.visual = module
+        scores = rescore(ends[0])
+        step = Step(batch, ends[0], scores, rescore, method.loss_part)
+        method.transfer(step).backward()
     with watch("visual module"):
         visual.backward(ends[0].grad)
     with watch("text tower"):
@@ -114,17 +112,16 @@ def measure_variant(
     target = choose_device(device, deterministic=True)
     options = make_options(sizes, load_config(), METHOD)
     texts = ClipText(clip)
-    model = make_model(sizes, options, texts)
+    method = make_method(sizes, options, texts)
     if variant == "literal":
-        model = literal(model, texts)
+        method = literal(method, texts)
     # A copy, since pages of the weights' file come and go while a step runs.
-    model = copy.deepcopy(model).to(target)
+    method = copy.deepcopy(method).to(target)
     channels = int(texts.metadata["map_channels"])
     features = torch.randn(images, sizes.locations, channels).abs().to(target)
     labels = torch.from_numpy(make_labels(images, len(texts.classes))).to(target)
-    batch = Batch(features, labels)
-    loss_function = LOSSES[options.loss].from_options(options)
-    optimizer = make_optimizer(options, model)
+    batch = Batch(features, labels, torch.arange(images, device=target))
+    optimizer = make_optimizer(options, method)
 
     # torch loads its kernels and starts its threads here, not in the measured step.
     square = torch.randn(64, 64, device=target)
@@ -133,31 +130,26 @@ def measure_variant(
     def step(gradients: Gradients) -> None:
         run_epoch(gradients, optimizer, options.lr, [batch])
 
-    gradients = Gradients(model, loss_function)
+    gradients = Gradients(method)
     memory = peak_memory(partial(step, gradients), target)
     if target.type == "cuda" and variant == "product":
-        gradients = gradients_of(model, loss_function, target)
+        gradients = gradients_of(method, target)
         step(gradients)  # captures the graph
     limits = (target, sizes.repeats, sizes.budget)
     whole = seconds(partial(step, gradients), *limits, warm_up=False)
     watch = Stopwatch(target)
     seconds(
-        lambda: cut_step(model, loss_function, optimizer, batch, watch),
+        lambda: cut_step(method, optimizer, batch, watch),
         *limits,
         warm_up=False,  # the step before was it
     )
-    work = count_work(sizes, texts, images, model)
-    rows = model.prompts()[0].shape[:-1].numel()
+    work = count_work(sizes, texts, images, method)
+    rows = method.head.prompts()[0].shape[:-1].numel()
     return Measured(watch.medians(), whole, memory, rows, work)
 
 
-def parameters(model: Recognizer) -> int:
-    """Return the number of trained parameters."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
 def count_work(
-    sizes: Sizes, clip: ClipText, images: int, model: Recognizer
+    sizes: Sizes, clip: ClipText, images: int, method: Method
 ) -> dict[str, counts.Work]:
     """Count the work of each part of a step.
 
@@ -165,9 +157,13 @@ def count_work(
         sizes: of everything that is not given.
         clip: the text side.
         images: B.
-        model: the recognizer, literal or not.
+        method: the method, literal or not.
+
+    Raises:
+        UserError: for a visual module whose work has no formula.
     """
-    is_literal = isinstance(model.prompts, PaddedPrompts)
+    head = method.head
+    visual_module = getattr(head, "visual", head)
     classes, text = len(clip.classes), int(clip.metadata["embed_dim"])
     shape = {
         "images": images,
@@ -179,18 +175,24 @@ def count_work(
         "text": text,
     }
     entries = images * sizes.locations * classes * sizes.joint_dim
-    if is_literal:
+    if isinstance(visual_module, LiteralDecoupling):
         visual = counts.literal_decoupling(**shape)
+    elif isinstance(visual_module, SemanticDecoupling):
+        kept = entries <= bilinear_attention.KEEP
+        visual = counts.decoupling(**shape, pooled=visual_module.pooled, kept=kept)
     else:
-        visual = counts.decoupling(**shape, kept=entries <= bilinear_attention.KEEP)
+        raise UserError(
+            f"bench: the work of {type(visual_module).__name__} is unknown; leave out "
+            "the part step, or set visual to semantic_decoupling"
+        )
     tower_shape = {
         "prompts": classes,
         "width": clip.tensor("text_projection").shape[0],
         "layers": int(clip.metadata["layers"]),
         "text": text,
     }
-    tokens, packing = model.prompts()
-    if is_literal:
+    tokens, packing = head.prompts()
+    if isinstance(head.prompts, PaddedPrompts):
         tower = counts.literal_text_tower(tokens=tokens.shape[1], **tower_shape)
     else:
         tower = counts.text_tower(
@@ -200,7 +202,8 @@ def count_work(
             **tower_shape,
         )
     loss = counts.loss(images=images, classes=classes, text=text)
-    optimizer = counts.optimizer(parameters=parameters(model))
+    trained = sum(p.numel() for p in method.parameters() if p.requires_grad)
+    optimizer = counts.optimizer(parameters=trained)
     return dict(zip(PARTS, (visual, tower, loss, optimizer), strict=True))
 
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     for part in parts:
         if part not in TITLES:
             raise UserError(
-                f"--parts: {part!r} is no part; choose from {', '.join(TITLES)}"
+                f"--parts: {part!r} is not a part; choose from {', '.join(TITLES)}"
             )
     for name in ("threads", "literal_batch"):
         value = getattr(args, name)

@@ -12,14 +12,14 @@ def parse(texts: list[str], flag: str, form: str) -> dict[str, str]:
         form: what one looks like, such as `CLASS=WORDS`.
 
     Raises:
-        UserError: an argument is no pair, or a class stands there twice.
+        UserError: an argument is not a pair, or a class is listed twice.
     """
     pairs: dict[str, str] = {}
     for text in texts:
         name, equals, words = text.partition("=")
         if not (name and equals and words):
-            raise UserError(f"{flag}: {text!r} is no pair; write {form}")
+            raise UserError(f"{flag}: {text!r} is not a pair; write {form}")
         if name in pairs:
-            raise UserError(f"{flag}: {name} stands there twice; keep one")
+            raise UserError(f"{flag}: {name} is listed twice; keep one")
         pairs[name] = words
     return pairs

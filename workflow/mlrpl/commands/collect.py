@@ -10,8 +10,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl.reporting.results import load, per_class, write_csv
+    from mlrpl.reporting.results import load_metrics, per_class, write_csv
 
-    write_csv(load(args.metrics), args.output)
+    write_csv(load_metrics(args.metrics), args.output)
     if args.per_class:
         write_csv(per_class(args.metrics), args.per_class)

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
         named, settings = config_files.profile(args.profile)
         # On the command line a key replaces that of the profile.
         files, values = files or named, values or settings
-    config = validate(config_files.load(files, values))
+    config = validate(config_files.load_config(files, values))
     if args.hashes:
         print("reading the files for their hashes ...", file=sys.stderr)
     findings = examine(config, machine.look(), args.cores, args.hashes)

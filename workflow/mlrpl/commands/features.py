@@ -42,10 +42,10 @@ def run(args: argparse.Namespace) -> None:
             )
 
     from mlrpl.data.index import Index
-    from mlrpl.runtime.device import choose_device
     from mlrpl.encoder import images
     from mlrpl.encoder.clip import load_clip
     from mlrpl.encoder.features import extract, shard_range
+    from mlrpl.runtime.device import choose_device
 
     preparation = images.Preparation(
         image_size=args.image_size,

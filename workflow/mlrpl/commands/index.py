@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images with an object, or all",
     )
     coco.add_argument(
-        "--prefix", default="", help="what stands before file_name in the archive"
+        "--prefix", default="", help="what precedes file_name in the archive"
     )
 
     voc = formats.add_parser("voc", help="PASCAL VOC's XML and image sets")
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     voc.add_argument("--classes", nargs="+", help="default: VOC's 20")
 
-    table = formats.add_parser("csv", help="one row an image, one column a class")
+    table = formats.add_parser("csv", help="each row an image, each column a class")
     _common(table)
     table.add_argument("--labels", required=True, help="the CSV")
     table.add_argument("--select", help="take the rows with this split")

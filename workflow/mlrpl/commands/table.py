@@ -25,6 +25,6 @@ def run(args: argparse.Namespace) -> None:
     from mlrpl.reporting.specs import load_spec
 
     spec = load_spec(args.spec, "table")
-    runs = results.load(args.metrics, spec["columns"])
-    table = tables.build(spec, runs, published.load(args.published))
+    runs = results.load_metrics(args.metrics, spec["columns"])
+    table = tables.build(spec, runs, published.load_published(args.published))
     table_formats.write(table, args.output)

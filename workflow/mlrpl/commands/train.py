@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     import json
 
-    from mlrpl.errors import UserError
     from mlrpl.config.options import Options
+    from mlrpl.errors import UserError
     from mlrpl.evaluation.average_precision import mean_average_precision
     from mlrpl.training.run import Setting, run_setting
 
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
             f"--options: not JSON ({error}); quote it as one word"
         ) from error
     if not isinstance(values, dict):
-        raise UserError(f"--options: {args.options} is no JSON object; give {{...}}")
+        raise UserError(f"--options: {args.options} is not a JSON object; give {{...}}")
     setting = Setting(
         dataset=args.dataset,
         method=args.method,

@@ -17,10 +17,18 @@ from mlrpl.config import options
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-# Modules and folders that change no number: how a mistake is told, where and on what a
-# job runs, how a file is kept whole, which values the configuration allows. The values
-# themselves are the job's parameters.
-NO_NUMBERS = ("errors", "runtime", "config", "training.checkpoints")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+# Modules and folders that change no number, and why; but those that a rule names count.
+NO_NUMBERS = {
+    "errors": "the texts of errors",
+    "runtime": "where a job runs, and how its files reach the disk",
+    "config": "what may be asked; what was asked is a job's parameter",
+    "archives": "reading bytes; a file's bytes are its input",
+    "data.index": "reading and writing; the rules that make an index name it",
+    "data.checks": "what is refused",
+    "training.checkpoints": "a training that goes on ends with the same bits",
+}
 
 
 def code_hash(*modules: str, package: Path = PACKAGE) -> str:
@@ -45,37 +53,39 @@ def training_modules(chosen: Mapping[str, Any]) -> list[str]:
     Args:
         chosen: the options that apply to the run (`options.resolve`).
     """
-    return ["training.run", "evaluation.average_precision", *options.part_modules(chosen)]
+    loop = ["training.run", "evaluation.average_precision"]
+    return loop + options.part_modules(chosen)
 
 
 def closure(modules: Iterable[str], package: Path = PACKAGE) -> set[str]:
     """Return modules with all that they import from the package, by their names.
 
-    Imports inside of functions count. Those of `NO_NUMBERS` are left out, and so is what
-    only they import.
+    Imports inside of functions count. What `NO_NUMBERS` has is left out, with what it
+    alone imports, unless it is among the modules that are asked for.
 
     Raises:
         FileNotFoundError: a name that is no module of the package.
     """
     found: set[str] = set()
     waiting = list(modules)
+    asked = set(waiting)
     while waiting:
         module = waiting.pop()
-        if module not in found and not _changes_nothing(module):
+        if module not in found and (module in asked or not _changes_nothing(module)):
             found.add(module)
             waiting += _read(module, package)[1]
     return found
 
 
-def imports(source: str, package: Path = PACKAGE) -> list[str]:
+def imports(tree: ast.AST, package: Path = PACKAGE) -> list[str]:
     """Return what a module imports from the package, by names below it.
 
     Args:
-        source: the module's text.
+        tree: the module's syntax tree.
         package: the folder of the package, which tells a module from a name in one.
     """
     names = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -90,7 +100,7 @@ def _changes_nothing(module: str) -> bool:
 
 
 def _path(module: str, package: Path) -> Path | None:
-    """Return the file of a module or of a folder's `__init__`; None if it is neither."""
+    """Return the file of a module, or of a folder's `__init__`; None without one."""
     place = package / module.replace(".", "/")
     for path in (place.with_suffix(".py"), place / "__init__.py"):
         if path.is_file():
@@ -104,23 +114,19 @@ def _read(module: str, package: Path) -> tuple[str, list[str]]:
     path = _path(module, package)
     if path is None:
         raise FileNotFoundError(f"{package}: has no module {module}")
-    source = path.read_text(encoding="utf-8")
-    said = hashlib.sha256(said_by(source).encode()).hexdigest()
-    return said, imports(source, package)
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    said = hashlib.sha256(said_by(tree).encode()).hexdigest()
+    return said, imports(tree, package)
 
 
-def said_by(source: str) -> str:
-    """Return the syntax tree of a module as text, without docstrings and positions.
+def said_by(node: Any) -> str:
+    """Return a syntax tree as text, without docstrings and positions.
 
     Fields that are empty are left out: which of these there are depends on the version
     of Python.
     """
-    return _dump(ast.parse(source))
-
-
-def _dump(node: Any) -> str:
     if isinstance(node, list):
-        return f"[{','.join(map(_dump, node))}]"
+        return f"[{','.join(map(said_by, node))}]"
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = []
@@ -128,8 +134,5 @@ def _dump(node: Any) -> str:
         if name == "body" and isinstance(node, DOCUMENTED):
             value = value[1:] if ast.get_docstring(node, clean=False) else value
         if value is not None and value != []:
-            fields.append(f"{name}={_dump(value)}")
+            fields.append(f"{name}={said_by(value)}")
     return f"{type(node).__name__}({','.join(fields)})"
-
-
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

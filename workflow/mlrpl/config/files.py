@@ -16,12 +16,12 @@ from mlrpl.errors import UserError
 BASE = "config.yaml"
 
 
-def load(
+def load_config(
     overlays: Iterable[str | PathLike] = (),
     values: Iterable[str] = (),
     base: str | PathLike = BASE,
 ) -> dict[str, Any]:
-    """Return the merged configuration, not yet checked (`mlrpl.config.validation.validate`).
+    """Return the merged configuration, not yet checked by `validation.validate`.
 
     Args:
         overlays: files whose keys go over those before; mappings merge key by key.
@@ -29,7 +29,7 @@ def load(
         base: the file that all start from.
 
     Raises:
-        UserError: a file that is missing or no mapping, or a value without a key.
+        UserError: a file that is missing or not a mapping, or a value without a key.
     """
     # As in Snakemake the overlays become one before they go over the base, so that a
     # data set that one switches off and a later one changes keeps the base's keys.
@@ -39,12 +39,12 @@ def load(
     for text in values:
         key, equals, value = text.partition("=")
         if not key or not equals:
-            raise UserError(f"--config {text}: is no setting; write KEY=VALUE")
+            raise UserError(f"--config {text}: is not a setting; write KEY=VALUE")
         try:
             changes = merge(changes, {key: yaml.safe_load(value)})
         except yaml.YAMLError as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"--config {text}: is no YAML ({reason})") from error
+            raise UserError(f"--config {text}: is not YAML ({reason})") from error
     return merge(read(base), changes)
 
 
@@ -62,7 +62,7 @@ def read(path: str | PathLike) -> dict[str, Any]:
     """Return the mapping in a YAML or JSON file.
 
     Raises:
-        UserError: the file is missing, unreadable, no YAML, or no mapping.
+        UserError: the file is missing, unreadable, not YAML, or not a mapping.
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -73,7 +73,7 @@ def read(path: str | PathLike) -> dict[str, Any]:
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{path}: is no YAML ({reason}); correct it") from error
+        raise UserError(f"{path}: is not YAML ({reason}); correct it") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: has no keys at its top level; write KEY: VALUE lines")
     return content

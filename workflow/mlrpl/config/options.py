@@ -157,7 +157,8 @@ def _misplaced(name: str) -> str:
 
 def defaults() -> dict[str, Any]:
     """Return every option's default."""
-    return {name: spec["default"] for name, spec in options_schema()["properties"].items()}
+    properties = options_schema()["properties"]
+    return {name: spec["default"] for name, spec in properties.items()}
 
 
 def check(values: Mapping[str, Any], where: str = "options") -> dict[str, Any]:

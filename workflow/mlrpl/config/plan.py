@@ -72,7 +72,7 @@ def experiment(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def title(config: Mapping[str, Any], method: str) -> str:
     """Return what a method is called: `sarl+loss=p_bce` after `sarl` if need be."""
-    titles = config["titles"]
+    titles = {canonical(config, key): text for key, text in config["titles"].items()}
     name, plus, overrides = method.partition("+")
     return titles.get(method, titles.get(name, name) + plus + overrides)
 
@@ -90,8 +90,9 @@ def spec(
     Args:
         config: the checked configuration.
         contents: what else workflow/schemas/{table,figure}.schema.yaml has, and
-            `titles`: what to call methods here, by name as given. In a figure's
-            `panels` each panel gets the methods that override its option `x`.
+            `titles`: what to call methods here, by name as given, as in `gain`. In a
+            figure's `panels` each panel gets the methods whose options have the
+            values of its `fixed`, at the value of its option `x`.
         dataset: data sets to show, by default all; so with the next three.
         method: methods, with or without overrides.
         prop: proportions of known labels.
@@ -103,11 +104,10 @@ def spec(
     titles = contents.get("titles", {})
     entries = {}
     for name in _many(method, config["methods"]):
-        run, called = canonical(config, name), title(config, name)
-        entries[name] = {"name": run, "title": titles.get(name, called)}
+        run = canonical(config, name)
+        entries[name] = {"name": run, "title": titles.get(name, title(config, run))}
         if "kind" in contents:  # a figure draws printed numbers by their method
-            printed = dict.fromkeys([called, title(config, run)])
-            entries[name]["published"] = list(printed)
+            entries[name]["published"] = [title(config, run)]
     shown = {
         **{key: value for key, value in contents.items() if key != "titles"},
         "datasets": [
@@ -116,20 +116,36 @@ def spec(
         "proportions": [float(p) for p in _many(prop, config["proportions"])],
         "seeds": list(_many(seed, config["seeds"])),
     }
+    if "gain" in contents:
+        both = {key: contents["gain"][key] for key in ("method", "baseline")}
+        runs = {key: canonical(config, name) for key, name in both.items()}
+        shown["gain"] = {**contents["gain"], **runs}
     if "panels" not in contents:
         return {**shown, "methods": list(entries.values())}
-    shown["panels"] = [
-        {
-            **panel,
-            "methods": [
-                {**entry, "x": method_options(config, name)[panel["x"]]}
-                for name, entry in entries.items()
-                if f"+{panel['x']}=" in name
-            ],
-        }
-        for panel in contents["panels"]
-    ]
+    shown["panels"] = [_panel(config, panel, entries) for panel in contents["panels"]]
     return shown
+
+
+def _panel(
+    config: Mapping[str, Any],
+    panel: Mapping[str, Any],
+    entries: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Return a panel with the methods that have the values of its `fixed`."""
+    option, fixed = panel["x"], panel["fixed"]
+    methods = {}
+    for entry in entries.values():
+        chosen = method_options(config, entry["name"])
+        values = {key: chosen.get(key) for key in fixed}
+        if option in chosen and values == dict(fixed):
+            # Printed after the plain method: "Ours+gamma_pos=0".
+            value = options.format_value(chosen[option])
+            plain = title(config, entry["name"].partition("+")[0])
+            printed = [f"{plain}+{option}={value}", *entry["published"]]
+            found = {**entry, "x": chosen[option], "published": printed}
+            methods[entry["name"]] = found
+    kept = {key: value for key, value in panel.items() if key != "fixed"}
+    return {**kept, "methods": list(methods.values())}
 
 
 def _dataset_entry(config: Mapping[str, Any], name: str) -> dict[str, str]:

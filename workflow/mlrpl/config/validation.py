@@ -24,7 +24,7 @@ SCHEMA_PATH = Path(__file__).resolve().parents[2] / "schemas/config.schema.yaml"
 # Keys of a data set's splits, by format: those that are needed, those that are allowed.
 NEEDED_OF_SPLIT = {"coco": ["annotations"], "voc": ["imageset"], "csv": ["labels"]}
 ALLOWED_OF_SPLIT = {"coco": ["prefix", "member"], "voc": [], "csv": ["select"]}
-# Keys of a data set that only one format has a use for.
+# Keys of a data set that apply to one format only.
 FORMAT_OF_KEY = {"keep": "coco", "difficult": "voc", "classes": "voc"}
 
 
@@ -60,11 +60,8 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
         UserError: one line that names the first key that is wrong, and the remedy.
     """
     config = copy.deepcopy(dict(config))
-    faults = sorted(
-        fault
-        for error in jsonschema.Draft202012Validator(config_schema()).iter_errors(config)
-        for fault in _faults(error)
-    )
+    errors = jsonschema.Draft202012Validator(config_schema()).iter_errors(config)
+    faults = sorted(fault for error in errors for fault in _faults(error))
     if faults:
         raise UserError(f"config key {faults[0][1]}: {faults[0][2]}")
     for section in ("datasets", "experiments"):
@@ -105,9 +102,9 @@ def _faults(error: jsonschema.ValidationError) -> Iterator[tuple[int, str, str]]
             if key not in value:
                 yield 1, f"{dot}{key}", "missing; add it"
     elif "propertyNames" in error.absolute_schema_path:
-        yield 1, f"{dot}{value}", f"not a name; let it match {schema['pattern']}"
+        yield 1, f"{dot}{value}", f"not a valid name; it must match {schema['pattern']}"
     elif error.validator == "uniqueItems":
-        yield 1, where, f"{value} repeats itself; give each value once"
+        yield 1, where, f"{value} lists a value twice; give each value once"
     elif error.validator in ("minItems", "minProperties"):
         yield 1, where, "empty; give at least one"
     else:
@@ -184,7 +181,7 @@ def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
     for key, wanted in FORMAT_OF_KEY.items():
         if key in dataset and kind != wanted:
             raise UserError(
-                f"config key {where}.{key}: only format {wanted} has a use for it; "
+                f"config key {where}.{key}: it applies to format {wanted} only; "
                 f"take it out, or set format to {wanted}"
             )
     for name, split in dataset["splits"].items():
@@ -198,8 +195,8 @@ def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
         for key in split:
             if key not in useful:
                 raise UserError(
-                    f"config key {where}.splits.{name}.{key}: format {kind} has no use "
-                    f"for it; its keys are {', '.join(useful)}"
+                    f"config key {where}.splits.{name}.{key}: does not apply to "
+                    f"format {kind}; its keys are {', '.join(useful)}"
                 )
         for key in ("images", "annotations", "labels"):
             file = split.get(key)

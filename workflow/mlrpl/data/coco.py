@@ -11,7 +11,8 @@ import numpy as np
 from pycocotools.coco import COCO
 
 from mlrpl.archives.formats import open_archive, some
-from mlrpl.data.index import Index, checked
+from mlrpl.data.checks import checked
+from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 
 KEEP = ("labelled", "all")
@@ -44,7 +45,7 @@ def read_index(
         member: the JSON's name inside the archive of annotations; needed where that
             holds several.
         keep: `labelled`, the images with at least one object, or `all`.
-        prefix: what stands before the JSON's `file_name` in the images' archive.
+        prefix: what precedes the JSON's `file_name` in the images' archive.
         allow_empty_classes: accept classes without any positive label.
 
     Raises:
@@ -106,9 +107,9 @@ def _load(path: Path, member: str | None) -> tuple[COCO, str]:
             source, text = f"{path}: {member}", archive.read(member)
     try:
         content = json.loads(text, object_pairs_hook=_without_unused)
-    except ValueError as error:  # broken JSON, or bytes that are no text
+    except ValueError as error:  # broken JSON, or bytes that are not text
         raise UserError(
-            f"{source}: is no JSON ({error}); fetch it again or repair it"
+            f"{source}: is not JSON ({error}); fetch it again or repair it"
         ) from error
     coco = COCO()
     coco.dataset = content
@@ -123,8 +124,8 @@ def _load(path: Path, member: str | None) -> tuple[COCO, str]:
             coco.createIndex()
     except (KeyError, TypeError) as error:
         raise UserError(
-            f"{source}: is no COCO instances file (no {error}); give one with "
-            "images, annotations and categories"
+            f"{source}: is not a COCO instances file (it has no {error}); give "
+            "one with images, annotations and categories"
         ) from error
     return coco, source
 

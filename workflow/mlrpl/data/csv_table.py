@@ -1,4 +1,4 @@
-"""A table of labels, one row an image and one column a class, to an index."""
+"""A CSV table of labels, a row for each image and a column for each class."""
 
 import csv
 from collections.abc import Iterable
@@ -7,7 +7,8 @@ from os import PathLike
 import numpy as np
 
 from mlrpl.archives.formats import open_archive, some
-from mlrpl.data.index import Index, checked
+from mlrpl.data.checks import checked
+from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 
 _CELLS = {"1": 1, "0": -1, "": 0}
@@ -27,7 +28,7 @@ def read_index(
     Args:
         images: archive or folder with the images.
         labels: UTF-8 CSV with a header: a column `image` with names inside `images`,
-            at will a column `split`, and a column a class whose cells are 1
+            optionally a column `split`, and a column for each class with cells of 1
             (present), 0 (absent) or empty (unknown).
         dataset: the data set's name.
         split: the split's name.
@@ -56,7 +57,7 @@ def read_index(
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{labels}: is no CSV table in UTF-8 ({error}); save it as one"
+            f"{labels}: is not a CSV table in UTF-8 ({error}); save it as one"
         ) from error
     if not names and splits:
         raise UserError(

@@ -1,8 +1,6 @@
 """The index of one split: image names, class names and the full label matrix."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -10,7 +8,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mlrpl.archives.formats import Archive, some
 from mlrpl.errors import UserError
 from mlrpl.runtime.storage import atomic_path
 
@@ -45,7 +42,7 @@ class Index:
             raise ValueError("labels are not all -1, 0 or 1")
 
     def hash(self) -> str:
-        """Return the SHA-256 of the image names, one a line."""
+        """Return the SHA-256 of the image names, one on each line."""
         return hashlib.sha256("\n".join(self.images).encode()).hexdigest()
 
     def save(self, path: str | PathLike) -> None:
@@ -84,7 +81,7 @@ class Index:
                 whole = file.attrs["images_sha256"] == index.hash()
         except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
             raise UserError(
-                f"{path}: is no index of a data set; make it with the index command"
+                f"{path}: is not an index of a data set; make it with the index command"
             ) from error
         if not whole:
             raise UserError(
@@ -92,62 +89,3 @@ class Index:
                 "with it; make the index again"
             )
         return index
-
-
-def checked(
-    index: Index,
-    images: Archive,
-    source: str | PathLike,
-    allow_empty_classes: bool = False,
-) -> Index:
-    """Return `index` after the checks that every format shares.
-
-    Args:
-        index: the index to check.
-        images: where its images are.
-        source: the file with the annotations, to be named in an error.
-        allow_empty_classes: accept classes without any positive label.
-
-    Raises:
-        UserError: no image or class, one of them twice, an annotated image that is
-            not in the archive, or a class without any positive.
-    """
-    for kind, texts in (("image", index.images), ("class", index.classes)):
-        if not texts:
-            raise UserError(
-                f"{source}: has no {kind} for {index.dataset} {index.split}; "
-                "check the file and its options"
-            )
-        if twice := _repeated(texts):
-            raise UserError(
-                f"{source}: {kind} {some(twice)} stands there more than once; "
-                "keep one entry each"
-            )
-    present = set(images.names())
-    if missing := [name for name in index.images if name not in present]:
-        raise UserError(
-            f"{source}: annotated image {some(missing, 1)} is not in {images.path}"
-            f"{_elsewhere(missing[0], present)}"
-        )
-    positives = (index.labels == 1).sum(axis=0)
-    empty = [name for name, n in zip(index.classes, positives, strict=True) if not n]
-    if empty and not allow_empty_classes:
-        raise UserError(
-            f"{source}: no image of {index.dataset} {index.split} has class "
-            f"{some(empty, 100)}; remove the class, or allow classes without any "
-            "positive (allow_empty_classes)"
-        )
-    return index
-
-
-def _repeated(texts: Sequence[str]) -> list[str]:
-    return [text for text, times in Counter(texts).items() if times > 1]
-
-
-def _elsewhere(name: str, present: set[str]) -> str:
-    """Say where in the archive an image's file name does occur."""
-    last = "/" + name.rsplit("/", 1)[-1]
-    for other in sorted(present):
-        if ("/" + other).endswith(last):
-            return f", which has {other}; set the prefix, or name the images so"
-    return "; use the archive that the annotations belong to"

@@ -8,7 +8,7 @@ from mlrpl.errors import UserError
 def drop_labels(labels: np.ndarray, prop: float, seed: int) -> np.ndarray:
     """Keep each label with probability `prop`; the others become unknown.
 
-    One uniform number an entry decides, drawn in the order of rows and columns by
+    One uniform number decides each entry, drawn in the order of rows and columns by
     numpy's legacy generator, so that seed 0 gives the masks that the field publishes
     (`changed = mask * labels` in HCPLab-SYSU/HCP-MLR-PL; the files of TaI-DPT), and
     so that the labels known at a proportion stay known at every larger one. Nothing

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from mlrpl.archives.formats import Archive, open_archive, some
-from mlrpl.data.index import Index, checked
+from mlrpl.data.checks import checked
+from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 
 VOC_CLASSES = (
@@ -63,7 +64,7 @@ def read_index(
         allow_empty_classes: accept classes without any positive label.
 
     Raises:
-        UserError: files that are missing or broken, an object whose name is no
+        UserError: files that are missing or broken, an object whose name is not a
             class, or what `checked` refuses.
     """
     if difficult not in DIFFICULT:
@@ -118,14 +119,14 @@ def _ids(archive: Archive, source: str) -> list[str]:
         lines = archive.read(source).decode().splitlines()
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{archive.path}: {source} is no text; fetch the archive again"
+            f"{archive.path}: {source} is not text; fetch the archive again"
         ) from error
     # the image sets of a class have a label behind the id
     return [line.split()[0] for line in lines if line.strip()]
 
 
 def _image(stem: str, names: set[str]) -> str:
-    """Return the image's name; where none is there, the usual one, to be reported."""
+    """Return the image's name; the usual one, to be reported, where there is none."""
     return next((stem + s for s in _SUFFIXES if stem + s in names), stem + ".jpg")
 
 
@@ -138,7 +139,7 @@ def _objects(
         root = ElementTree.fromstring(archive.read(annotation))
     except ElementTree.ParseError as error:
         raise UserError(
-            f"{where}: is no XML ({error}); fetch the archive again or repair it"
+            f"{where}: is not XML ({error}); fetch the archive again or repair it"
         ) from error
     hard: list[int] = []
     easy: list[int] = []
@@ -146,8 +147,8 @@ def _objects(
         name = (item.findtext("name") or "").strip()
         if name not in column:
             raise UserError(
-                f"{where}: object {name!r} is none of the classes {some(tuple(column))}"
-                "; add it to the classes"
+                f"{where}: object {name!r} is not one of the classes "
+                f"{some(tuple(column))}; add it to the classes"
             )
         flag = (item.findtext("difficult") or "0").strip()
         if flag not in ("0", "1"):

@@ -42,7 +42,7 @@ def phrase(rng: np.random.Generator, look: Look) -> str:
 def caption(rng: np.random.Generator, scene: Scene) -> str:
     """One sentence about a scene, of the kind found beside pictures on the web.
 
-    A thing is the likelier mentioned the larger it is: the largest one always, one of
+    The larger a thing is, the likelier it is mentioned: the largest one always, one of
     40 pixels every third time.
     """
     order = sorted(scene.placed, key=lambda p: -p.area)
@@ -69,7 +69,7 @@ def _sentence(seed: int, number: int) -> str:
 def corpus(
     count: int, seed: int = 0, imap: Callable[..., Iterator] = map
 ) -> Iterator[str]:
-    """Captions of scenes of all three worlds in turn, none of a picture of the demo."""
+    """Captions of scenes of all three worlds in turn, none a picture of the demo."""
     return imap(partial(_sentence, seed), range(count))
 
 
@@ -147,7 +147,7 @@ def glove_vectors(
 
 
 def write_vectors(path: Path, words: list[str], vectors: np.ndarray) -> None:
-    """Write GloVe's text format: one line a word, the word and its numbers."""
+    """Write GloVe's text format: on each line a word and its numbers."""
     with atomic_path(path) as temporary, temporary.open("w") as file:
         for word, vector in zip(words, vectors, strict=True):
             numbers = " ".join(f"{x:.5f}" for x in vector)

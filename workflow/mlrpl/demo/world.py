@@ -85,8 +85,8 @@ class World:
 
     Attributes:
         names: The categories' names, in the published order.
-        others: Probability that a thing is drawn from all looks at large; what is then
-            of no category is a distractor.
+        others: Probability that a thing is drawn from all looks at large; one
+            that then belongs to no category is a distractor.
         company: Category -> category that joins it in 40 % of its images.
     """
 

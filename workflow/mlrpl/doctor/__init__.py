@@ -1,7 +1,8 @@
 """What `mlrpl doctor` says before a long run: data first, text last.
 
 - `sources`: the files that the experiments read, and where each of them stands;
-- `sizes`: how many images, how large a feature, how many operations;
+- `sizes`: how many images, how large a feature;
+- `trainings`: what a training takes, counted on its method;
 - `needs`: disk, memory and time, from the sizes alone;
 - `machine`: what the machine has;
 - `report`: the screen.

@@ -1,6 +1,6 @@
 """What the configured experiments take: trainings, disk, memory and time.
 
-Plain numbers in and out: what exists is looked up, nothing is imported or loaded.
+Plain numbers in and out: what exists is looked up, nothing is loaded.
 """
 
 import heapq
@@ -8,14 +8,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlrpl.config import plan
+from mlrpl.doctor import sizes, sources, trainings
 from mlrpl.runtime import memory
-from mlrpl.doctor import sizes, sources
 
-# Of a process besides its features and the text tower: Python and torch, as measured on
-# a training of the demo. With CUDA more is mapped, which has not been measured.
+if TYPE_CHECKING:
+    from mlrpl.methods.counting import Count
+
+# Of a process besides its features, its method and a step: Python and torch, as
+# measured on a training of the demo. With CUDA more is mapped, which has not been
+# measured.
 PROCESS_BYTES = 750_000_000
 CUDA_PROCESS_BYTES = 3_000_000_000
 # On the card besides the features: the context, the text tower's activations and a
@@ -91,12 +95,20 @@ class Sizes:
         feature: of one view, None if unknown.
         text: the text tower, None if unknown.
         encode: operations of the image tower on one view, None if unknown.
+        counts: what the trainings take.
     """
 
-    splits: Mapping[str, Mapping[str, sizes.Split]]
+    splits: Mapping[str, Mapping[str, sizes.SplitCount]]
     feature: sizes.Feature | None
     text: sizes.Text | None
     encode: float | None
+    counts: trainings.Counts
+
+    def count(self, config: Mapping[str, Any], run: str) -> "Count | None":
+        """Return what a run takes; None if unknown."""
+        dataset, method = run.split("/")[:2]
+        options = plan.method_options(config, method)
+        return self.counts.of(options, self.splits[dataset]["train"])
 
 
 def find_sizes(config: Mapping[str, Any], datasets: Sequence[str]) -> Sizes:
@@ -105,12 +117,9 @@ def find_sizes(config: Mapping[str, Any], datasets: Sequence[str]) -> Sizes:
         name: {s: sizes.count_split(config, name, s) for s in ("train", "test")}
         for name in datasets
     }
-    return Sizes(
-        splits,
-        sizes.feature_shape(config),
-        sizes.text_tower(config),
-        sizes.encode_operations(config),
-    )
+    feature, text = sizes.feature_shape(config), sizes.text_tower(config)
+    encode, counts = sizes.encode_operations(config), trainings.Counts(feature, text)
+    return Sizes(splits, feature, text, encode, counts)
 
 
 @dataclass(frozen=True)
@@ -175,15 +184,21 @@ def disk_needs(
             if None in (found.feature, found.text, test.images, test.classes):
                 no_runs.append(name)
                 break
-            options = plan.method_options(config, run.split("/")[1])
-            count = sizes.parameters(options, found.feature, found.text, test.classes)
-            runs += 4 * count + 2 * 4 * test.images * test.classes
+            if count := found.count(config, run):
+                runs += 4 * count.parameters + 2 * 4 * test.images * test.classes
+            else:
+                no_runs.append(kind_of(run))
     needs += [
         DiskNeed("features", results, features, no_features),
         DiskNeed("labels", results, labels),
-        DiskNeed("runs", results, runs, no_runs),
+        DiskNeed("runs", results, runs, list(dict.fromkeys(no_runs))),
     ]
     return [need for need in needs if need.bytes or need.unknown]
+
+
+def kind_of(run: str) -> str:
+    """Return a run's data set and method, `voc2007/sarl`."""
+    return "/".join(run.split("/")[:2])
 
 
 def missing_share(config: Mapping[str, Any], dataset: str, split: str) -> float:
@@ -206,7 +221,8 @@ class MemoryNeed:
         card: bytes of GPU memory; None without a GPU.
         on_card: bytes of its features that go there, as `training_data.Split` decides.
         on_disk: bytes of its features that stay on the disk for want of memory.
-        unknown: data sets of unknown size, which are not counted.
+        unknown: data sets of unknown size, and methods (with their data set) that
+            cannot be counted; both are left out.
     """
 
     at_once: int
@@ -244,19 +260,21 @@ def memory_need(
     views = len(config["encoder"]["views"])
     needs: list[tuple[int, int, str]] = []
     unknown: dict[str, None] = {}
-    tower = 0
+    step = 0
     for run in work.to_do:
         name, method = run.split("/")[:2]
         train, test = found.splits[name]["train"], found.splits[name]["test"]
         if None in (found.feature, train.images, test.images):
             unknown[name] = None
             continue
-        options = plan.method_options(config, method)
-        image = found.feature.read_bytes(options["visual"])
+        count = found.count(config, run)
+        if count is None:
+            unknown[kind_of(run)] = None
+            continue
+        image = found.feature.read_bytes(count.reads)
         needs.append((train.images * views * image, test.images * image, run))
-        if found.text and train.classes:
-            rows = sizes.prompt_rows(options, found.text, train.classes)
-            tower = max(tower, found.text.training_bytes(rows))
+        options = plan.method_options(config, method)
+        step = max(step, trainings.training_bytes(options, count))
     if not work.to_do:
         return None
     threads = min(config["threads"]["train"], cores)
@@ -266,7 +284,7 @@ def memory_need(
         at_once = max(1, min(cores // threads, len(work.to_do)))
     most = heapq.nlargest(at_once, needs, key=lambda need: need[0] + need[1])
     train_bytes, test_bytes, run = most[0] if most else (0, 0, "")
-    process = PROCESS_BYTES + tower if card is None else CUDA_PROCESS_BYTES
+    process = PROCESS_BYTES + step if card is None else CUDA_PROCESS_BYTES
     if at_once > 1:  # each looks at the memory before the others have filled it
         host = sum(a + b for a, b, _ in most) + at_once * process
         return MemoryNeed(
@@ -372,12 +390,10 @@ def time_need(
 
 def _operations(config: Mapping[str, Any], found: Sizes, run: str) -> float | None:
     name, method = run.split("/")[:2]
-    if found.feature is None or found.text is None:
+    count = found.count(config, run)
+    if count is None:
         return None
-    return sizes.training_operations(
-        plan.method_options(config, method),
-        found.feature,
-        found.text,
-        found.splits[name]["train"],
-        found.splits[name]["test"],
+    splits, options = found.splits[name], plan.method_options(config, method)
+    return trainings.training_operations(
+        options, count, splits["train"], splits["test"]
     )

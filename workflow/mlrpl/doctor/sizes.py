@@ -6,7 +6,6 @@ An operation is a floating-point multiplication or addition (2 for a multiply-ad
 import csv
 import importlib.util
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +23,6 @@ MADE = (
     "VOCtest_06-Nov-2007.tar",
     "glove.txt",
 )
-# Width of the published GloVe vectors; the demo's are narrower, which changes little.
-GLOVE_WIDTH = 300
-# Tokens of a prompt besides its context: start, a name of three, full stop, end.
-NAME_TOKENS = 6
-# Widths a token that a block keeps for its backward pass: what is normalised, twice,
-# query, key and value, and four that the activation gets.
-KEPT_WIDTHS = 9
-# Operations an entry of the attention's tensor: product, sigmoid, logit, weighted mean.
-ATTENTION_OPERATIONS = 16
 
 
 @dataclass(frozen=True)
@@ -61,7 +51,7 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True)
-class Split:
+class SplitCount:
     """Images and classes of one split; None if unknown.
 
     Attributes:
@@ -74,11 +64,11 @@ class Split:
     basis: str
 
 
-def count_split(config: Mapping[str, Any], dataset: str, split: str) -> Split:
+def count_split(config: Mapping[str, Any], dataset: str, split: str) -> SplitCount:
     """Count a split's images: its index if there is one, else what is published."""
     index = Path(config["results"]) / "data" / dataset / f"{split}.h5"
     if shape := _stored_shapes(index, ("labels",)).get("labels"):
-        return Split(shape[0], shape[1], "index")
+        return SplitCount(shape[0], shape[1], "index")
     entry = config["datasets"][dataset]
     part = entry["splits"][split]
     file = entry["files"].get(part["images"], {})
@@ -86,13 +76,13 @@ def count_split(config: Mapping[str, Any], dataset: str, split: str) -> Split:
         if found := PUBLISHED.get(file.get(key, "")):
             keep = entry["keep"] if entry["format"] == "coco" else ""
             classes = len(entry.get("classes") or "") or found.classes
-            return Split(found.images[keep], classes, "published")
+            return SplitCount(found.images[keep], classes, "published")
     if entry["format"] == "csv":
         return _count_rows(config, dataset, split)
     return _count_drawn(entry, part)
 
 
-def _count_rows(config: Mapping[str, Any], dataset: str, split: str) -> Split:
+def _count_rows(config: Mapping[str, Any], dataset: str, split: str) -> SplitCount:
     select = config["datasets"][dataset]["splits"][split].get("select")
     path = plan.split_source(config, dataset, split, "labels")
     try:
@@ -101,16 +91,16 @@ def _count_rows(config: Mapping[str, Any], dataset: str, split: str) -> Split:
             header = rows.fieldnames or []
             images = sum(not select or row.get("split") == select for row in rows)
     except (OSError, ValueError, csv.Error):
-        return Split(None, None, "unknown")
-    return Split(
+        return SplitCount(None, None, "unknown")
+    return SplitCount(
         images, len([c for c in header if c not in ("image", "split")]), "labels"
     )
 
 
-def _count_drawn(entry: Mapping[str, Any], part: Mapping[str, Any]) -> Split:
+def _count_drawn(entry: Mapping[str, Any], part: Mapping[str, Any]) -> SplitCount:
     """Count what the demo will draw; an image without any object may be left out."""
     if str(entry["root"]) != MADE_FOLDER:
-        return Split(None, None, "unknown")
+        return SplitCount(None, None, "unknown")
     from mlrpl.demo import archives
 
     drawn = {
@@ -120,9 +110,9 @@ def _count_drawn(entry: Mapping[str, Any], part: Mapping[str, Any]) -> Split:
         "VOCtest_06-Nov-2007.tar": archives.VOC_TEST,
     }.get(part["images"])
     if drawn is None:
-        return Split(None, None, "unknown")
+        return SplitCount(None, None, "unknown")
     classes = entry.get("classes") or drawn.world.categories
-    return Split(drawn.count, len(classes), "demo")
+    return SplitCount(drawn.count, len(classes), "demo")
 
 
 @dataclass(frozen=True)
@@ -149,9 +139,9 @@ class Feature:
         """Bytes of the map and of the image feature."""
         return self.map_bytes + self.embed * 2
 
-    def read_bytes(self, visual: str) -> int:
-        """Bytes that a visual module reads of an image."""
-        return self.embed * 2 if visual == "global" else self.map_bytes
+    def read_bytes(self, reads: str) -> int:
+        """Bytes that a method reads of an image: "map" or "global"."""
+        return self.embed * 2 if reads == "global" else self.map_bytes
 
 
 def feature_shape(config: Mapping[str, Any]) -> Feature | None:
@@ -245,12 +235,14 @@ class Text:
     Attributes:
         width: of its residual stream.
         layers: transformer blocks.
+        heads: of its attention.
         vocabulary: tokens.
         context: the longest prompt, in tokens.
     """
 
     width: int
     layers: int
+    heads: int
     vocabulary: int
     context: int
 
@@ -258,11 +250,6 @@ class Text:
     def bytes(self) -> int:
         """Bytes of `clip.safetensors`, in fp32."""
         return 4 * (12 * self.layers * self.width**2 + self.vocabulary * self.width)
-
-    def training_bytes(self, rows: int) -> int:
-        """Bytes of the blocks and of what their backward pass keeps, in fp32."""
-        kept = KEPT_WIDTHS * rows * self.layers * self.width
-        return 4 * (12 * self.layers * self.width**2 + kept)
 
 
 def text_tower(config: Mapping[str, Any]) -> Text | None:
@@ -274,87 +261,10 @@ def text_tower(config: Mapping[str, Any]) -> Text | None:
     return Text(
         text.get("width", 512),
         text.get("layers", 12),
+        text.get("heads", 8),
         text.get("vocab_size", 49408),
         text.get("context_length", 77),
     )
-
-
-def _context(options: Mapping[str, Any]) -> int:
-    text = options["context_init"]
-    return options["n_ctx"] if text == "random" else text.count("_") + 1
-
-
-def prompt_tokens(options: Mapping[str, Any], text: Text) -> int:
-    """Return the tokens of the longest prompt, for class names of three tokens."""
-    return min(_context(options) + NAME_TOKENS, text.context)
-
-
-def prompt_rows(options: Mapping[str, Any], text: Text, classes: int) -> int:
-    """Return the rows that the text tower runs on; shared tokens stand there once."""
-    tokens, shared = prompt_tokens(options, text), 1
-    if options["prompts"] == "shared":
-        shared += _context(options)
-    return shared + classes * (tokens - shared)
-
-
-def parameters(
-    options: Mapping[str, Any], feature: Feature, text: Text, classes: int
-) -> int:
-    """Return the number of trained parameters, as `run.json` counts them."""
-    k, d, j, c = feature.channels, feature.embed, options["joint_dim"], classes
-    prompts = _context(options) * text.width
-    prompts *= c if options["prompts"] == "class_specific" else 1
-    visual = 0
-    if options["visual"] == "semantic_decoupling":
-        source = j if options["pooled"] == "fused" else k
-        visual = k * j + GLOVE_WIDTH * j + j * j + j + j + 1 + source * d + d
-    elif options["visual"] == "semantic_attention":
-        j = d if options["projection"] == "clip" else j
-        visual = k * c + k * j + j + j * d + d
-    return visual + prompts + bool(options["scale_learned"])
-
-
-def head_operations(
-    options: Mapping[str, Any], feature: Feature, classes: int
-) -> float:
-    """Return the operations of the visual module on one image, forward."""
-    n, k, d = feature.locations, feature.channels, feature.embed
-    j, c = options["joint_dim"], classes
-    if options["visual"] == "semantic_decoupling":
-        attention = 2 * n * k * j + ATTENTION_OPERATIONS * c * n * j
-        if options["pooled"] == "fused":
-            return attention + 2 * c * j * d
-        if c < n:  # the map to the text space goes over what is fewer
-            return attention + 2 * (c * n * k + c * k * d)
-        return attention + 2 * (n * k * d + c * n * d)
-    if options["visual"] == "semantic_attention":
-        j = d if options["projection"] == "clip" else j
-        return 2 * (n * k * c + n * k * j + c * n * j + c * j * d)
-    return 2 * c * d
-
-
-def training_operations(
-    options: Mapping[str, Any],
-    feature: Feature,
-    text: Text,
-    train: Split,
-    test: Split,
-) -> float | None:
-    """Return the operations of one training with its tests; None if a size is unknown.
-
-    A trained layer costs three times its forward pass, the frozen text tower twice.
-    """
-    if train.images is None or test.images is None or train.classes is None:
-        return None
-    head = head_operations(options, feature, train.classes)
-    tokens = prompt_tokens(options, text)
-    block = 12 * text.width**2 + 2 * tokens * text.width
-    tower = 2 * prompt_rows(options, text, train.classes) * text.layers * block
-    steps = math.ceil(train.images / options["batch_size"])
-    tests = options["epochs"] // options["eval_every"]
-    tests += bool(options["epochs"] % options["eval_every"] or not options["epochs"])
-    epoch = 3 * train.images * head + 2 * steps * tower
-    return options["epochs"] * epoch + tests * (test.images * head + tower)
 
 
 def _stored_shapes(path: Path, names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:

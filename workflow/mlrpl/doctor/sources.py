@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mlrpl.config import plan
-from mlrpl.download.files import Expected
 from mlrpl.doctor.sizes import MADE, MADE_FOLDER
+from mlrpl.download.files import Expected
 from mlrpl.errors import UserError
 
 # Bytes that open_clip fetches, by a part of the address: OpenAI's file has fp16, the

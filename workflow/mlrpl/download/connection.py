@@ -54,9 +54,9 @@ def open_address(
     except (OSError, http.client.HTTPException) as error:
         raise Broken(f"breaks off ({one_line(error)})") from error
     except ValueError as error:
-        raise Refused(f"is no valid address ({one_line(error)})") from error
+        raise Refused(f"is not a valid address ({one_line(error)})") from error
     if not isinstance(answer, http.client.HTTPResponse):
-        raise Refused(f"redirects to {answer.url}, which is no http address")
+        raise Refused(f"redirects to {answer.url}, which is not an http address")
     return answer
 
 
@@ -78,7 +78,7 @@ def _within(limit: float, url: str, headers: Mapping[str, str], timeout: float) 
     try:
         answer = answers.get(timeout=limit)
     except queue.Empty:
-        raise Broken(f"gives no answer within {limit:g} seconds") from None
+        raise Broken(f"does not answer within {limit:g} seconds") from None
     if isinstance(answer, Exception):
         raise answer
     return answer
@@ -131,5 +131,5 @@ def pieces(response: http.client.HTTPResponse, timeout: float) -> Iterator[bytes
 
 
 def one_line(error: object) -> str:
-    """Return the text of an error without its line breaks; never nothing."""
+    """Return the text of an error without its line breaks; never empty."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -126,12 +126,14 @@ def download(
 def _check_arguments(urls: Sequence[str], expected: Expected, timeout: float) -> None:
     for url in urls:
         if not url.startswith(("http://", "https://")):
-            raise UserError(f"{url}: is no address; give one with http:// or https://")
+            raise UserError(
+                f"{url}: is not an address; give one with http:// or https://"
+            )
     for name, digits in (("sha256", 64), ("md5", 32)):
         wanted = getattr(expected, name)
         if wanted and not re.fullmatch(f"[0-9a-fA-F]{{{digits}}}", wanted):
             raise UserError(
-                f"{name}: {wanted!r} is no hash; give {digits} hexadecimal digits"
+                f"{name}: {wanted!r} is not a hash; give {digits} hexadecimal digits"
             )
     if not 0 < timeout <= _DAY:
         raise UserError(

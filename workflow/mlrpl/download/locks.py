@@ -55,7 +55,10 @@ def _wait(file: BinaryIO, path: Path, waiting: str) -> None:
             fcntl.flock(file, fcntl.LOCK_EX)
     except OSError:
         # some network file systems have no locks; one run at a time needs none
-        print(f"{path}: cannot be locked; start no second run on it", file=sys.stderr)
+        print(
+            f"{path}: cannot be locked; do not start a second run on it",
+            file=sys.stderr,
+        )
 
 
 def _named(file: BinaryIO, path: Path) -> bool:

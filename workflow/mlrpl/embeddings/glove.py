@@ -45,7 +45,7 @@ def class_vectors(
     words = words or {}
     if unknown := [name for name in words if name not in classes]:
         raise UserError(
-            f"words: {some(unknown)} is no class of the data set; the classes are "
+            f"words: {some(unknown)} is not a class of the data set; the classes are "
             f"{some(tuple(classes), 100)}"
         )
     split = {
@@ -53,7 +53,7 @@ def class_vectors(
         for name in classes
     }
     if empty := [name for name, parts in split.items() if not parts]:
-        raise UserError(f"words: {some(empty)} has no word; give at least one")
+        raise UserError(f"words: {some(empty)} has no words; give at least one")
     found = word_vectors(path, {w for parts in split.values() for w in parts}, member)
     missing = [
         f"{word} (class {name})"
@@ -126,7 +126,7 @@ def _stream(path: Path, member: str | None) -> Iterator[tuple[IO[bytes], str]]:
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); download the vectors, or "
-            "give the path where they lie"
+            "give their path"
         ) from error
     if start == b"PK\x03\x04":
         with ZipArchive(path) as archive:
@@ -135,7 +135,9 @@ def _stream(path: Path, member: str | None) -> Iterator[tuple[IO[bytes], str]]:
                 yield stream, f"{path}: {name}"
         return
     if member is not None:
-        raise UserError(f"{path}: is no zip, so it has no member {member}; name none")
+        raise UserError(
+            f"{path}: is not a zip, so it has no member {member}; leave the member out"
+        )
     opener: Any = gzip.open if start.startswith(b"\x1f\x8b") else open
     with opener(path, "rb") as raw, io.BufferedReader(raw, 1 << 20) as stream:
         yield stream, str(path)
@@ -159,7 +161,7 @@ def _floats(
         vector = np.array([np.nan])
     if dimension < 2 or len(vector) != dimension or not np.isfinite(vector).all():
         raise UserError(
-            f"{source}: line {number} is no word with {max(dimension, 2)} numbers; "
+            f"{source}: line {number} is not a word with {max(dimension, 2)} numbers; "
             "give GloVe's text format, and fetch the file again if it should be that"
         )
     return vector

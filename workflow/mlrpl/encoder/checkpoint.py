@@ -32,7 +32,7 @@ def read_checkpoint(path: str | PathLike) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"{path}: no checkpoint is there; give the path of the file, or one of "
+            f"{path}: there is no checkpoint; give the path of the file, or one of "
             "open_clip's tags"
         )
     try:
@@ -53,7 +53,7 @@ def read_checkpoint(path: str | PathLike) -> dict[str, Tensor]:
         zipfile.BadZipFile,
     ) as error:
         raise UserError(
-            f"{path}: is truncated or damaged, or no checkpoint "
+            f"{path}: is truncated or damaged, or not a checkpoint "
             f"({_first_line(error)}); fetch it again"
         ) from error
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
@@ -64,7 +64,7 @@ def read_checkpoint(path: str | PathLike) -> dict[str, Tensor]:
         and all(isinstance(value, Tensor) for value in state.values())
     ):
         raise UserError(
-            f"{path}: is no state dict, a mapping of names to tensors; save the "
+            f"{path}: is not a state dict, a mapping of names to tensors; save the "
             "model's state dict"
         )
     if all(name.startswith("module.") for name in state):  # a data-parallel wrapper

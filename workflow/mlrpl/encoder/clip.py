@@ -115,7 +115,7 @@ def model_config(model: str) -> dict[str, Any]:
     """Return the config of an open_clip name or of a config file.
 
     Raises:
-        UserError: when there is no such model, or the file is no model config.
+        UserError: when there is no such model, or the file is not a model config.
     """
     if not _is_file(model):
         names = open_clip.list_models()
@@ -124,7 +124,7 @@ def model_config(model: str) -> dict[str, Any]:
         close = difflib.get_close_matches(model, names, n=1)
         hint = f"did you mean {close[0]}?" if close else "see open_clip.list_models()"
         raise UserError(
-            f"encoder model {model}: open_clip has none of this name; {hint}"
+            f"encoder model {model}: open_clip has no model of this name; {hint}"
         )
     try:
         config = json.loads(Path(model).read_text())
@@ -135,7 +135,7 @@ def model_config(model: str) -> dict[str, Any]:
         ) from error
     except ValueError as error:
         raise UserError(
-            f"{model}: is no JSON ({error}); give open_clip's model config"
+            f"{model}: is not JSON ({error}); give open_clip's model config"
         ) from error
     if isinstance(config, dict):
         config = config.get("model_cfg", config)  # as in open_clip_config.json
@@ -224,7 +224,7 @@ def _with_activation(model: str, quick: bool) -> str:
 def _no_weights(model: str, pretrained: str) -> str:
     if _is_file(model) or "/" in pretrained or pretrained.endswith(_CHECKPOINTS):
         return (
-            f"{pretrained}: no checkpoint is there; give the path of the file"
+            f"{pretrained}: there is no checkpoint; give the path of the file"
             f"{'' if _is_file(model) else ', or a tag of open_clip'}"
         )
     tags = open_clip.list_pretrained_tags_by_model(model)

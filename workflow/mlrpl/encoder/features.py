@@ -151,7 +151,7 @@ def encode_batch(
 def encode_singly(
     run: Callable[[Tensor], Encoded], pool: ThreadPoolExecutor, pixels: Tensor
 ) -> Encoded:
-    """Encode each image by itself, one a thread."""
+    """Encode each image by itself, one in each thread."""
     return joined(list(pool.map(run, pixels.split(1))))
 
 

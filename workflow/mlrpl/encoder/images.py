@@ -57,7 +57,7 @@ class Preparation:
         for view in self.views:
             if view not in VIEWS:
                 raise UserError(
-                    f"encoder views: {view!r} is no view; choose from "
+                    f"encoder views: {view!r} is not a view; choose from "
                     f"{', '.join(VIEWS)}"
                 )
         if not self.views or len(set(self.views)) != len(self.views):
@@ -135,7 +135,7 @@ class ShardImages(Dataset):
             Image.DecompressionBombError,
         ) as error:
             unknown = isinstance(error, UnidentifiedImageError)
-            reason = "no image format" if unknown else " ".join(str(error).split())
+            reason = "not an image format" if unknown else " ".join(str(error).split())
             return (
                 f"{self._archive.path}: image {name} cannot be decoded ({reason}); "
                 "fetch the archive again, or take the image out of the labels and "

@@ -22,8 +22,8 @@ setting, and there are hundreds of them.
 
 import numpy as np
 
-from mlrpl.evaluation.average_precision import average_precision
 from mlrpl.errors import UserError
+from mlrpl.evaluation.average_precision import average_precision
 
 THRESHOLDED = ("OP", "OR", "OF1", "CP", "CR", "CF1")
 METRICS = (
@@ -47,7 +47,7 @@ def evaluate(
         where: the file to name in an error.
 
     Raises:
-        UserError: a score is not a number, the shapes differ, a target is none of 1,
+        UserError: a score is not a number, the shapes differ, a target is not one of 1,
             -1 and 0, or no class has a positive.
     """
     check(scores, targets, where)

@@ -60,8 +60,9 @@ def build(
 
     Args:
         spec: contents, as `specs.load_spec(..., "figure")` returns them.
-        runs: one row a setting and epoch, as `results.load` returns them.
-        published: printed numbers, as `published.load` returns them.
+        runs: one row for each setting and epoch, as `results.load_metrics` returns
+            them.
+        published: printed numbers, as `published.load_published` returns them.
 
     Raises:
         UserError: an unknown metric, no methods, or a method without a place on the
@@ -70,7 +71,7 @@ def build(
     if spec["metric"] not in METRICS:
         raise UserError(
             f"--spec: metric: {spec['metric']} is unknown; "
-            f"choose of {', '.join(METRICS)}"
+            f"choose from {', '.join(METRICS)}"
         )
     if "seeds" in spec:
         runs = runs[runs["seed"].isin(spec["seeds"])]

@@ -1,4 +1,4 @@
-"""Numbers that papers print, as tidy CSV files: one printed number a row.
+"""Numbers that papers print, as tidy CSV files: one printed number in each row.
 
 Columns: `dataset` and `dataset_title` (empty where the paper does not say), `method` as
 printed, `prop` (a number, or `average` over the printed proportions), `metric`, `mean`
@@ -19,12 +19,12 @@ COLUMNS = [
 AVERAGE = "average"
 
 
-def load(paths: Iterable[str | Path]) -> pd.DataFrame:
+def load_published(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Return the rows of all files; `mean` and `std` are numbers, the rest is text.
 
     Raises:
         UserError: a file that cannot be read, a missing column, a `mean` or `std` that
-            is no number, or a `prop` that is neither a number nor `average`.
+            is not a number, or a `prop` that is neither a number nor `average`.
     """
     frames = [_read(path) for path in paths]
     return pd.concat(frames, ignore_index=True) if frames else empty()
@@ -61,7 +61,7 @@ def _read(path: str | Path) -> pd.DataFrame:
         raise UserError(f"{path}: {reason}; give a CSV of published numbers") from error
     missing = [name for name in COLUMNS if name not in frame]
     if missing:
-        raise UserError(f"{path}: no column {missing[0]}; see workflow/published")
+        raise UserError(f"{path}: has no column {missing[0]}; see workflow/published")
     frame = frame[COLUMNS].copy()
     for name in ("mean", "std"):
         try:

@@ -1,4 +1,4 @@
-"""The metrics of many settings as tidy tables: one row a setting and epoch."""
+"""The metrics of many settings as tidy tables: one row for each setting and epoch."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -18,11 +18,13 @@ COLUMNS = [*SETTING, "epoch", "epoch_number", *METRICS]
 EXTRAS = {"parameters": "total", "seconds": "train"}
 
 
-def load(paths: Iterable[str | Path], extras: Sequence[str] = ()) -> pd.DataFrame:
+def load_metrics(
+    paths: Iterable[str | Path], extras: Sequence[str] = ()
+) -> pd.DataFrame:
     """Return one row for each setting and epoch (last, best), sorted.
 
     Args:
-        paths: `metrics.json` files, one a setting.
+        paths: `metrics.json` files, one for each setting.
         extras: columns to add from the `run.json` beside each file: `parameters`, the
             number of trainable parameters, or `seconds`, the time of the training.
 
@@ -83,7 +85,7 @@ def _read_all(paths: Iterable[str | Path]) -> list[tuple[str | Path, dict[str, A
         key = tuple(metrics[name] for name in SETTING)
         if key in seen:
             raise UserError(
-                f"{path}: the same setting as {seen[key]}; give each setting once"
+                f"{path}: is the same setting as {seen[key]}; give each setting once"
             )
         seen[key] = path
         files.append((path, metrics))
@@ -101,7 +103,9 @@ def _read(path: str | Path) -> dict[str, Any]:
         if name not in metrics[epoch]
     ]
     if missing:
-        raise UserError(f"{path}: no {missing[0]}; make the file with mlrpl evaluate")
+        raise UserError(
+            f"{path}: has no {missing[0]}; make the file with mlrpl evaluate"
+        )
     return metrics
 
 
@@ -111,9 +115,11 @@ def _read_json(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; run its setting first") from error
     except ValueError as error:
-        raise UserError(f"{path}: no valid JSON ({error}); make it again") from error
+        raise UserError(
+            f"{path}: is not valid JSON ({error}); make it again"
+        ) from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: not a JSON object; make it again")
+        raise UserError(f"{path}: is not a JSON object; make it again")
     return content
 
 
@@ -125,6 +131,8 @@ def _from_run(path: Path, extras: Sequence[str]) -> dict[str, float]:
         if isinstance(value, dict):
             value = value.get(EXTRAS[name])
         if not isinstance(value, int | float):
-            raise UserError(f"{path}: no number for {name}; train the setting again")
+            raise UserError(
+                f"{path}: has no number for {name}; train the setting again"
+            )
         values[name] = value
     return values

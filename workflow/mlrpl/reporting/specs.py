@@ -30,7 +30,7 @@ def load_spec(text: str, kind: str) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{text}: {error.strerror}; give a JSON file") from error
     except ValueError as error:
-        raise UserError(f"{where}: no valid JSON: {error}") from error
+        raise UserError(f"{where}: is not valid JSON: {error}") from error
     schema = spec_schema(kind)
     errors = jsonschema.Draft202012Validator(schema).iter_errors(spec)
     if fault := jsonschema.exceptions.best_match(errors):

@@ -17,8 +17,8 @@ from pathlib import Path
 import pandas as pd
 
 from mlrpl.reporting.results import write_csv
-from mlrpl.runtime.storage import atomic_path
 from mlrpl.reporting.tables import Cell, Column, Row, Table
+from mlrpl.runtime.storage import atomic_path
 
 LATEX = {
     "\\": r"\textbackslash{}",

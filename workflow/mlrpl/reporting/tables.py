@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlrpl.reporting import published as printed
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
+from mlrpl.reporting import published as printed
 from mlrpl.reporting.specs import percent, prop_key
 
 PAPER, RUN = "paper", "this run"
@@ -69,9 +69,9 @@ def build(spec: dict[str, Any], runs: pd.DataFrame, published: pd.DataFrame) -> 
 
     Args:
         spec: contents, as `specs.load_spec(..., "table")` returns them.
-        runs: one row a setting and epoch, as `results.load` returns them, with the
-            spec's `columns`.
-        published: printed numbers, as `published.load` returns them.
+        runs: one row for each setting and epoch, as `results.load_metrics` returns
+            them, with the spec's `columns`.
+        published: printed numbers, as `published.load_published` returns them.
 
     Raises:
         UserError: an unknown metric, or a data set that has no published number.
@@ -79,7 +79,8 @@ def build(spec: dict[str, Any], runs: pd.DataFrame, published: pd.DataFrame) -> 
     for metric in spec["metrics"]:
         if metric not in METRICS:
             raise UserError(
-                f"--spec: metrics: {metric} is unknown; choose of {', '.join(METRICS)}"
+                f"--spec: metrics: {metric} is unknown; "
+                f"choose from {', '.join(METRICS)}"
             )
     paper = _printed_rows_of(spec, published)
     if "seeds" in spec:
@@ -240,7 +241,8 @@ def over_proportions(runs: pd.DataFrame, metric: str, keys: list[str]) -> Cell:
     """Return the average over proportions: of each complete seed, then over seeds.
 
     Args:
-        runs: one row a proportion (`key`) and `seed` of one method and epoch.
+        runs: one row for each `key` (a proportion) and `seed`, of one method and
+            epoch.
         metric: the column to average.
         keys: the proportions that a seed must have to count.
     """

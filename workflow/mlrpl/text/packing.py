@@ -41,44 +41,54 @@ class Packing(nn.Module):
                 one (the end of text).
         """
         super().__init__()
-        classes = torch.arange(len(suffixes))[:, None]
-        lengths = torch.tensor(suffixes)
-        own = 1 if class_specific else 0
         self.shared = 1 if class_specific else 1 + n_ctx
-        context = 1 + own * n_ctx * classes + torch.arange(n_ctx)
-        first = 1 + n_ctx * (len(suffixes) if class_specific else 1)
-        starts = first + lengths.cumsum(0) - lengths
-        step = torch.arange(int(lengths.max()))
-        suffix = starts[:, None] + step.minimum(lengths[:, None] - 1)
-        rows = torch.cat([torch.zeros_like(classes), context, suffix], dim=1)
-        count = first + int(lengths.sum())
-        length = rows.shape[1]
-        # From the last place to the first, so that the first one stays.
-        origin = torch.empty(count, dtype=torch.long)
-        for place, row in reversed(list(enumerate(rows.flatten().tolist()))):
-            origin[row] = place
-        repeated = torch.ones(rows.numel(), 1, dtype=torch.bool)
-        repeated[origin] = False
-        ends = starts + lengths - 1
-        end_of = torch.zeros(count, dtype=torch.long)
-        end_of[ends] = classes[:, 0]
-        no_end = torch.ones(count, 1, dtype=torch.bool)
-        no_end[ends] = False
-        mask = torch.full((length, length), -torch.inf).triu(1)
-        for name, tensor in {
-            "rows": rows,
-            "origin": origin,
-            "positions": origin % length,
-            "repeated": repeated,
-            "ends": ends,
-            "end_of": end_of,
-            "no_end": no_end,
-            "mask": mask,
-            "end_mask": mask[n_ctx + lengths][:, None],
-        }.items():
+        # On the CPU whatever torch's default device is: it is worked out from values.
+        with torch.device("cpu"):
+            layout = _layout(n_ctx, class_specific, suffixes)
+        for name, tensor in layout.items():
             self.register_buffer(name, tensor, persistent=False)
 
     def at_ends(self, rows: Tensor) -> Tensor:
         """Return rows [C, W] of the ends of text as [N, W], zero in the others."""
         # A gather: a scatter in a fixed order sorts its indices first on a GPU.
         return rows.index_select(0, self.end_of).masked_fill(self.no_end, 0)
+
+
+def _layout(
+    n_ctx: int, class_specific: bool, suffixes: Sequence[int]
+) -> dict[str, Tensor]:
+    """Return the buffers of a packing."""
+    classes = torch.arange(len(suffixes))[:, None]
+    lengths = torch.tensor(suffixes)
+    own = 1 if class_specific else 0
+    context = 1 + own * n_ctx * classes + torch.arange(n_ctx)
+    first = 1 + n_ctx * (len(suffixes) if class_specific else 1)
+    starts = first + lengths.cumsum(0) - lengths
+    step = torch.arange(int(lengths.max()))
+    suffix = starts[:, None] + step.minimum(lengths[:, None] - 1)
+    rows = torch.cat([torch.zeros_like(classes), context, suffix], dim=1)
+    count = first + int(lengths.sum())
+    length = rows.shape[1]
+    # From the last place to the first, so that the first one stays.
+    origin = torch.empty(count, dtype=torch.long)
+    for place, row in reversed(list(enumerate(rows.flatten().tolist()))):
+        origin[row] = place
+    repeated = torch.ones(rows.numel(), 1, dtype=torch.bool)
+    repeated[origin] = False
+    ends = starts + lengths - 1
+    end_of = torch.zeros(count, dtype=torch.long)
+    end_of[ends] = classes[:, 0]
+    no_end = torch.ones(count, 1, dtype=torch.bool)
+    no_end[ends] = False
+    mask = torch.full((length, length), -torch.inf).triu(1)
+    return {
+        "rows": rows,
+        "origin": origin,
+        "positions": origin % length,
+        "repeated": repeated,
+        "ends": ends,
+        "end_of": end_of,
+        "no_end": no_end,
+        "mask": mask,
+        "end_mask": mask[n_ctx + lengths][:, None],
+    }

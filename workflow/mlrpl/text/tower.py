@@ -84,6 +84,9 @@ class Block(nn.Module):
         """Read the tensors whose names begin with `prefix`."""
         super().__init__()
         self.heads, self.eps, self.quick_gelu = heads, eps, quick_gelu
+        # QuickGELU h sigmoid(1.702 h) is SiLU(1.702 h) / 1.702; the factors go into
+        # the products on both sides of it, and backward they cancel.
+        self.scale = 1.702 if quick_gelu else 1.0
         for name in BLOCK_TENSORS:
             tensor = clip.tensor(prefix + name)
             self.register_buffer(name.replace(".", "_"), tensor, persistent=False)
@@ -119,19 +122,13 @@ class Block(nn.Module):
             cast = self._cast[name] = weight.to(dtype), bias.to(dtype)
         return cast
 
-    def unpack(self, qkv: Sequence[Tensor], packing: Packing) -> list[Tensor]:
-        """Return queries, keys and values, which are in one tensor or in two."""
-        parts = (3,) if len(qkv) == 1 else (1, 2)
-        unpacked = (
-            unpack(rows, things, self.heads, packing)
-            for rows, things in zip(qkv, parts, strict=True)
-        )
-        return [thing for part in unpacked for thing in part]
-
-    def normalise(self, x: Tensor, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    def normalise(
+        self, x: Tensor, number: int, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return a layer normalisation of rows, and their means and inverse spreads."""
         weight, bias = (getattr(self, f"ln_{number}_{e}") for e in ("weight", "bias"))
-        return torch.native_layer_norm(x, x.shape[-1:], weight, bias, self.eps)
+        h, *moments = torch.native_layer_norm(x, x.shape[-1:], weight, bias, self.eps)
+        return h.to(dtype), *moments
 
     def normalise_backward(
         self, grad: Tensor, x: Tensor, number: int, mean: Tensor, spread: Tensor
@@ -149,15 +146,92 @@ class Block(nn.Module):
             [True, False, False],
         )[0]
 
+    def project(
+        self, h: Tensor, packing: Packing, ends_only: bool
+    ) -> tuple[Tensor, ...]:
+        """Return the rows of queries, keys and values.
+
+        Returns:
+            all three in one tensor [N, 3 W]; or, where only the ends of text ask, their
+            queries [C, W], and keys and values [N, 2 W].
+        """
+        weight, bias = self.weights("attn_in_proj_", h.dtype)
+        if not ends_only:
+            return (F.linear(h, weight, bias),)
+        width = h.shape[1]
+        return (
+            F.linear(h[packing.ends], weight[:width], bias[:width]),
+            F.linear(h, weight[width:], bias[width:]),
+        )
+
+    def project_backward(
+        self,
+        grad_q: Tensor,
+        grad_kv: Tensor,
+        packing: Packing,
+        dtype: torch.dtype,
+        ends_only: bool,
+    ) -> Tensor:
+        """Return the gradient of what was projected to queries, keys and values."""
+        weight, _ = self.weights("attn_in_proj_", dtype)
+        if not ends_only:
+            return torch.cat([grad_q, grad_kv], dim=1).to(dtype) @ weight
+        width = grad_q.shape[1]
+        grad = grad_kv.to(dtype) @ weight[width:]
+        grad += packing.at_ends(grad_q.to(dtype) @ weight[:width])
+        return grad
+
+    def unpack(self, qkv: Sequence[Tensor], packing: Packing) -> list[Tensor]:
+        """Return queries, keys and values of each head, of what `project` returned."""
+        parts = (3,) if len(qkv) == 1 else (1, 2)
+        unpacked = (
+            unpack(rows, things, self.heads, packing)
+            for rows, things in zip(qkv, parts, strict=True)
+        )
+        return [thing for part in unpacked for thing in part]
+
+    def attend(
+        self, qkv: Sequence[Tensor], packing: Packing, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        """Return the rows of the attended values, and the attention's weights."""
+        q, k, v = self.unpack(qkv, packing)
+        look = attention_weights(q, k, packing)
+        return pack((look @ v)[None], self.heads, packing).to(dtype), look
+
+    def widen(self, h: Tensor) -> Tensor:
+        """Return what the activation gets: the perceptron's first map, scaled."""
+        weight, bias = self.weights("mlp_c_fc_", h.dtype)
+        return torch.addmm(bias, h, weight.T, beta=self.scale, alpha=self.scale)
+
+    def narrow(self, wide: Tensor) -> Tensor:
+        """Return the perceptron's second map of the activation."""
+        weight, bias = self.weights("mlp_c_proj_", wide.dtype)
+        h = F.silu(wide) if self.quick_gelu else F.gelu(wide)
+        return torch.addmm(bias, h, weight.T, alpha=1 / self.scale)
+
+    def perceptron_backward(self, grad: Tensor, wide: Tensor) -> Tensor:
+        """Return the gradient of what was widened, of that of what was narrowed."""
+        aten = torch.ops.aten
+        activation = aten.silu_backward if self.quick_gelu else aten.gelu_backward
+        grad = activation(grad @ self.weights("mlp_c_proj_", grad.dtype)[0], wide)
+        return grad @ self.weights("mlp_c_fc_", grad.dtype)[0]
+
 
 class _BlockFunction(torch.autograd.Function):
     """A block whose weights have no gradient.
 
-    For the backward pass it keeps 9 W numbers a row (x; query, key and value; the sum
-    after the attention; what the activation gets) and the attention's weights.
+    With LN_1 and LN_2 for the layer normalisations:
 
-    QuickGELU h sigmoid(1.702 h) is SiLU(1.702 h) / 1.702; the factors go into the
-    products on both sides of it, and backward they cancel.
+        x2 = x + out(attention(qkv(LN_1(x))))
+        y = x2 + narrow(activation(widen(LN_2(x2))))
+
+    The backward pass gives the gradient of x alone. A linear map needs its weights for
+    that and not its input, so 9 W numbers a row are kept: x and x2 for their
+    normalisations (W each; and their means and inverse spreads), queries, keys and
+    values for the attention (3 W), and what the activation gets (4 W). The attention's
+    weights are kept as well, which are few as prompts are short. Queries, keys and
+    values are kept as rows and unpacked again: autograd would keep them unpacked, in
+    fp32 and padded to the longest prompt.
     """
 
     @staticmethod
@@ -169,54 +243,32 @@ class _BlockFunction(torch.autograd.Function):
         dtype: torch.dtype,
         ends_only: bool,
     ) -> Tensor:
-        width, ends = x.shape[1], packing.ends if ends_only else slice(None)
-        h, *moments = block.normalise(x, 1)
-        h = h.to(dtype)
-        weight, bias = block.weights("attn_in_proj_", dtype)
-        if ends_only:
-            qkv = (
-                F.linear(h[ends], weight[:width], bias[:width]),
-                F.linear(h, weight[width:], bias[width:]),
-            )
-        else:
-            qkv = (F.linear(h, weight, bias),)
-        q, k, v = block.unpack(qkv, packing)
-        look = attention_weights(q, k, packing)
-        attended = pack((look @ v)[None], block.heads, packing).to(dtype)
-        x2 = x[ends] + F.linear(attended, *block.weights("attn_out_proj_", dtype))
-        h, *moments_2 = block.normalise(x2, 2)
-        weight, bias = block.weights("mlp_c_fc_", dtype)
-        scale = 1.702 if block.quick_gelu else 1.0
-        f = torch.addmm(bias, h.to(dtype), weight.T, beta=scale, alpha=scale)
-        h = F.silu(f) if block.quick_gelu else F.gelu(f)
+        h, *moments = block.normalise(x, 1, dtype)
+        qkv = block.project(h, packing, ends_only)
+        attended, look = block.attend(qkv, packing, dtype)
+        past = x[packing.ends] if ends_only else x
+        x2 = past + F.linear(attended, *block.weights("attn_out_proj_", dtype))
+        h, *moments_2 = block.normalise(x2, 2, dtype)
+        wide = block.widen(h)
         if ctx.needs_input_grad[0]:
-            ctx.save_for_backward(x, look, x2, f, *moments, *moments_2, *qkv)
-            ctx.block, ctx.packing, ctx.dtype = block, packing, dtype
-        weight, bias = block.weights("mlp_c_proj_", dtype)
-        return torch.addmm(bias, h, weight.T, alpha=1 / scale) + x2
+            ctx.save_for_backward(x, look, x2, wide, *moments, *moments_2, *qkv)
+            ctx.block, ctx.packing = block, packing
+            ctx.dtype, ctx.ends_only = dtype, ends_only
+        return block.narrow(wide) + x2
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        x, look, x2, f, mean, spread, mean_2, spread_2, *qkv = ctx.saved_tensors
+        x, look, x2, wide, mean, spread, mean_2, spread_2, *qkv = ctx.saved_tensors
         block, packing, dtype = ctx.block, ctx.packing, ctx.dtype
-        into_qkv, into_out, into_fc, into_proj = (
-            block.weights(name, dtype)
-            for name in ("attn_in_proj_", "attn_out_proj_", "mlp_c_fc_", "mlp_c_proj_")
-        )
-        g = grad.to(dtype) @ into_proj[0]
-        aten = torch.ops.aten
-        g = (aten.silu_backward if block.quick_gelu else aten.gelu_backward)(g, f)
-        g = g @ into_fc[0]
-        grad_2 = grad + block.normalise_backward(g, x2, 2, mean_2, spread_2)
-        g = grad_2.to(dtype) @ into_out[0]
+        # `g` is the gradient within a branch; where the branch begins, it is added to
+        # the one that went past it.
+        g = block.perceptron_backward(grad.to(dtype), wide)
+        grad_x2 = grad + block.normalise_backward(g, x2, 2, mean_2, spread_2)
+        g = grad_x2.to(dtype) @ block.weights("attn_out_proj_", dtype)[0]
         q, k, v = block.unpack(qkv, packing)
         g_q, g_kv = attend_backward(g, q, k, v, look, block.heads, packing)
-        if len(g_q) == len(g_kv):
-            g = torch.cat([g_q, g_kv], dim=1).to(dtype) @ into_qkv[0]
-        else:
-            width = x.shape[1]
-            g = g_kv.to(dtype) @ into_qkv[0][width:]
-            g += packing.at_ends(g_q.to(dtype) @ into_qkv[0][:width])
-            grad_2 = packing.at_ends(grad_2)
-        grad_x = block.normalise_backward(g, x, 1, mean, spread)
-        return grad_x + grad_2, None, None, None, None
+        g = block.project_backward(g_q, g_kv, packing, dtype, ctx.ends_only)
+        if ctx.ends_only:
+            grad_x2 = packing.at_ends(grad_x2)
+        grad_x = block.normalise_backward(g, x, 1, mean, spread) + grad_x2
+        return grad_x, None, None, None, None

@@ -186,9 +186,7 @@ def draws_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
 
 
-def state_of(
-    method: Method, optimizer: SGD | AdamW, found: Progress
-) -> dict[str, Any]:
+def state_of(method: Method, optimizer: SGD | AdamW, found: Progress) -> dict[str, Any]:
     """Return what a checkpoint holds after an epoch."""
     return {
         "method": method.state_dict(),

@@ -70,47 +70,43 @@ class _Optimizer:
             ValueError: when they are of others; then nothing is changed.
         """
         saved = state.get("groups") if isinstance(state, dict) else None
-        if not isinstance(saved, list) or len(saved) != len(self.groups):
-            raise ValueError(
-                f"optimiser: the state is not one of {len(self.groups)} groups"
-            )
+        count = len(self.groups)
+        if not isinstance(saved, list) or len(saved) != count:
+            raise ValueError(f"optimiser: the state is not one of {count} groups")
+        # All are checked before any is taken.
         self._states = [
-            self._checked(group.parameters, states, f"optimiser: group {number}")
-            for number, (group, states) in enumerate(
-                zip(self.groups, saved, strict=True)
-            )
+            self._fitting(group.parameters, saved[number], f"group {number}")
+            for number, group in enumerate(self.groups)
         ]
 
-    def _checked(
+    def _fitting(
         self, parameters: list[nn.Parameter], states: Any, where: str
     ) -> list[State]:
         """Return copies of a group's states, on the parameters' devices."""
-        if not isinstance(states, list) or len(states) != len(parameters):
-            raise ValueError(f"{where}: not the states of {len(parameters)} parameters")
-        checked: list[State] = []
-        for number, (parameter, state) in enumerate(
-            zip(parameters, states, strict=True)
-        ):
-            here = f"{where}: parameter {number}"
-            if state is None:
-                checked.append(None)
-                continue
-            if not isinstance(state, dict) or set(state) != set(self._kept):
-                raise ValueError(f"{here}: the state has not {', '.join(self._kept)}")
-            for name, shaped in self._kept.items():
-                shape = parameter.shape if shaped else torch.Size()
-                tensor = state[name]
-                if not isinstance(tensor, Tensor) or tensor.shape != shape:
-                    raise ValueError(f"{here}: {name} is not of shape {list(shape)}")
-                if shaped and tensor.dtype != parameter.dtype:
-                    raise ValueError(f"{here}: {name} is not {parameter.dtype}")
-            checked.append(
-                {
-                    name: state[name].to(parameter.device, copy=True)
-                    for name in self._kept
-                }
+        count = len(parameters)
+        if not isinstance(states, list) or len(states) != count:
+            raise ValueError(
+                f"optimiser: {where}: not the states of {count} parameters"
             )
-        return checked
+        for number, parameter in enumerate(parameters):
+            if states[number] is not None:
+                place = f"optimiser: {where}: parameter {number}"
+                self._check(parameter, states[number], place)
+        return [
+            state and {k: state[k].to(p.device, copy=True) for k in self._kept}
+            for p, state in zip(parameters, states, strict=True)
+        ]
+
+    def _check(self, parameter: nn.Parameter, state: Any, place: str) -> None:
+        """Refuse a state that is not one of this parameter in this optimiser."""
+        if not isinstance(state, dict) or set(state) != set(self._kept):
+            raise ValueError(f"{place}: the state is not {', '.join(self._kept)}")
+        for name, shaped in self._kept.items():
+            tensor, shape = state[name], parameter.shape if shaped else torch.Size()
+            if not isinstance(tensor, Tensor) or tensor.shape != shape:
+                raise ValueError(f"{place}: {name} is not of shape {list(shape)}")
+            if shaped and tensor.dtype != parameter.dtype:
+                raise ValueError(f"{place}: {name} is not {parameter.dtype}")
 
 
 class SGD(_Optimizer):
@@ -128,7 +124,9 @@ class SGD(_Optimizer):
         new = [i for i in moved if states[i] is None]
         old = [i for i in moved if states[i] is not None]
         # A call of the kernel is the first step of all its parameters or of none.
-        for places in filter(None, (new, old)):
+        for places in (new, old):
+            if not places:
+                continue
             momenta = [
                 state["momentum"] if (state := states[i]) else None for i in places
             ]
@@ -144,7 +142,7 @@ class SGD(_Optimizer):
                 nesterov=False,
                 maximize=False,
             )
-            if self.momentum:
+            if self.momentum:  # without it the kernel makes none
                 for i, momentum in zip(places, momenta, strict=True):
                     states[i] = {"momentum": momentum}
 
