@@ -11,22 +11,23 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from support.data_files import fails
 from mlrpl import __main__
 from mlrpl.bench import counts, inputs, step
 from mlrpl.bench import sizes as all_sizes
-from mlrpl.bench.random_clip import random_clip, write_texts
 from mlrpl.bench.epochs import trainings
 from mlrpl.bench.literal import literal
 from mlrpl.bench.measuring import Rates, Stopwatch, in_fresh_process, peak_memory
+from mlrpl.bench.random_clip import random_clip, write_texts
 from mlrpl.bench.report import number
-from mlrpl.text.clip_text import ClipText
 from mlrpl.commands.bench import TITLES
-from mlrpl.training.gradients import Gradients
-from mlrpl.methods.losses import LOSSES
-from mlrpl.training.loop import make_optimizer, run_epoch
-from mlrpl.training.batches import Batch
+from mlrpl.methods.base import Batch
+from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.kernels import bilinear_attention as bilinear
+from mlrpl.runtime.device import precision_on
+from mlrpl.text.clip_text import ClipText
+from mlrpl.training.gradients import Gradients
+from mlrpl.training.loop import make_optimizer, run_epoch
+from support.data_files import fails
 
 IMAGES = 3
 
@@ -47,15 +48,14 @@ def clip(sizes, tmp_path_factory):
 
 
 def make(sizes, clip, method=step.METHOD):
-    """A recognizer, its options, a batch and the loss."""
+    """A method, its options and a batch."""
     options = inputs.make_options(sizes, inputs.load_config(), method)
-    model = inputs.make_model(sizes, options, clip)
+    made = inputs.make_method(sizes, options, clip)
     channels = int(clip.metadata["map_channels"])
     torch.manual_seed(1)
     features = torch.randn(IMAGES, sizes.locations, channels)
     labels = torch.from_numpy(inputs.make_labels(IMAGES, len(clip.classes)))
-    loss = LOSSES[options.loss].from_options(options)
-    return model, options, Batch(features, labels), loss
+    return made, options, Batch(features, labels, torch.arange(IMAGES))
 
 
 # --------------------------------------------------------------------- the command line
@@ -160,15 +160,13 @@ def test_a_missing_config_is_named(tmp_path):
 @pytest.mark.parametrize("keep", [0, 2**24])
 def test_the_literal_step_equals_the_products(sizes, clip, monkeypatch, pooled, keep):
     monkeypatch.setattr(bilinear, "KEEP", keep)
-    model, _, batch, loss = make(sizes, clip, f"sarl+pooled={pooled}+scale=10.0")
-    theirs = literal(model, clip)
-    assert theirs.prompts()[0].shape[:2] == (len(clip.classes), 77)
-    assert len(model.prompts()[0]) < 10 * len(clip.classes)
-    ours_scores, their_scores = model(batch.features), theirs(batch.features)
-    torch.testing.assert_close(
-        ours_scores.ranking, their_scores.ranking, rtol=1e-5, atol=1e-5
-    )
-    values = [loss(scores, batch.labels) for scores in (ours_scores, their_scores)]
+    ours, _, batch = make(sizes, clip, f"sarl+pooled={pooled}+scale=10.0")
+    theirs = literal(ours, clip)
+    assert theirs.head.prompts()[0].shape[:2] == (len(clip.classes), 77)
+    assert len(ours.head.prompts()[0]) < 10 * len(clip.classes)
+    rankings = [method.score_images(batch.features) for method in (ours, theirs)]
+    torch.testing.assert_close(*rankings, rtol=1e-5, atol=1e-5)
+    values = [method.loss(batch) for method in (ours, theirs)]
     torch.testing.assert_close(*values, rtol=1e-5, atol=1e-6)
     for value in values:
         value.backward()
@@ -177,8 +175,8 @@ def test_the_literal_step_equals_the_products(sizes, clip, monkeypatch, pooled, 
         for name, parameter in theirs.named_parameters()
         if parameter.requires_grad
     }
-    assert set(expected) == {name for name, _ in model.named_parameters()}
-    for name, parameter in model.named_parameters():
+    assert set(expected) == {name for name, _ in ours.named_parameters()}
+    for name, parameter in ours.named_parameters():
         grad = parameter.grad
         if grad is None:  # a bias that the softmax over the locations removes
             grad = torch.zeros_like(parameter)
@@ -192,17 +190,32 @@ def test_the_literal_step_equals_the_products(sizes, clip, monkeypatch, pooled, 
 
 
 def test_the_step_in_parts_is_the_training_loops_step(sizes, clip):
-    model, options, batch, loss = make(sizes, clip)
-    whole = copy.deepcopy(model)
-    gradients = Gradients(whole, loss)
-    run_epoch(gradients, make_optimizer(options, whole), 0.002, [batch])
+    method, options, batch = make(sizes, clip)
+    whole = copy.deepcopy(method)
+    optimizer = make_optimizer(options, whole)
+    run_epoch(Gradients(whole), optimizer, 0.002, [batch])
     watch = Stopwatch(torch.device("cpu"))
-    module = model.visual
-    step.cut_step(model, loss, make_optimizer(options, model), batch, watch)
-    assert model.visual is module
+    step.cut_step(method, make_optimizer(options, method), batch, watch)
     assert list(watch.medians()) == list(step.PARTS)
-    for name, weight in whole.trained().items():
-        torch.testing.assert_close(model.trained()[name], weight, rtol=1e-6, atol=1e-8)
+    for name, weight in whole.state_dict().items():
+        torch.testing.assert_close(
+            method.state_dict()[name], weight, rtol=1e-6, atol=1e-8
+        )
+
+
+def test_only_options_that_apply_are_set(sizes):
+    config = inputs.load_config()
+    shared = inputs.make_options(sizes, config, "coop")
+    assert "joint_dim" not in shared and shared.n_ctx == sizes.n_ctx
+    text = inputs.make_options(sizes, config, "sarl+context_init=a_photo_of_a")
+    assert "n_ctx" not in text and text.joint_dim == sizes.joint_dim
+
+
+def test_a_visual_module_without_a_formula_is_refused(sizes, clip):
+    method, *_ = make(sizes, clip, "sarl+visual=semantic_attention")
+    fails(literal, method, clip, match="no literal form of SemanticAttention")
+    arguments = (sizes, clip, 4, method)
+    fails(step.count_work, *arguments, match="work of SemanticAttention is unknown")
 
 
 # ---------------------------------------------------------------------- what is counted
@@ -229,8 +242,8 @@ def decoupling(pooled, classes):
     from mlrpl.methods.visual.semantic_decoupling import SemanticDecoupling
 
     vectors = torch.randn(classes, SHAPE["glove"])
-    sizes = (SHAPE["channels"], vectors, SHAPE["joint"], SHAPE["text"], pooled)
-    return SemanticDecoupling(*sizes)
+    given = Inputs(SHAPE["channels"], SHAPE["text"], vectors, clip=None)
+    return SemanticDecoupling(given, joint_dim=SHAPE["joint"], pooled=pooled)
 
 
 @pytest.mark.parametrize("classes", [6, 3])
@@ -256,23 +269,34 @@ def test_the_products_of_the_literal_decoupling_are_counted():
     assert counted(module, features) == ours
 
 
-def tower_work(sizes, clip, model):
-    return step.count_work(sizes, clip, images=4, model=model)["text tower"]
+def tower_work(sizes, clip, method):
+    tokens, packing = method.head.prompts()
+    return counts.text_tower(
+        rows=len(tokens),
+        prompts=len(clip.classes),
+        tokens=packing.rows.shape[1],
+        width=tokens.shape[1],
+        layers=int(clip.metadata["layers"]),
+        heads=int(clip.metadata["heads"]),
+        text=int(clip.metadata["embed_dim"]),
+    )
 
 
 @pytest.mark.parametrize("method", ["sarl", "coop_sd"])
 def test_the_products_of_the_text_tower_are_counted(sizes, clip, method):
-    model = make(sizes, clip, method)[0]
-    tokens, packing = model.prompts()
-    measured = counted(lambda: model.tower(tokens, packing))
-    assert measured == tower_work(sizes, clip, model).flops
+    made = make(sizes, clip, method)[0]
+    tokens, packing = made.head.prompts()
+    measured = counted(lambda: made.head.tower(tokens, packing))
+    assert measured == tower_work(sizes, clip, made).flops
+    work = step.count_work(sizes, clip, images=4, method=made)
+    assert work["text tower"] == tower_work(sizes, clip, made)
 
 
 def test_the_products_of_the_literal_text_tower_are_counted(sizes, clip):
-    model = literal(make(sizes, clip)[0], clip)
-    prompts, end = model.prompts()
-    measured = counted(lambda: model.tower(prompts, end))
-    flops = tower_work(sizes, clip, model).flops
+    method = literal(make(sizes, clip)[0], clip)
+    prompts, end = method.head.prompts()
+    measured = counted(lambda: method.head.tower(prompts, end))
+    flops = step.count_work(sizes, clip, 4, method)["text tower"].flops
     # Whether the scores are made again backward depends on torch's kernel.
     rows = len(clip.classes) * prompts.shape[1]
     one = int(clip.metadata["layers"]) * 2 * rows * prompts.shape[1] * prompts.shape[2]
@@ -282,9 +306,9 @@ def test_the_products_of_the_literal_text_tower_are_counted(sizes, clip):
 def test_shared_prompts_go_through_the_tower_once(sizes, clip):
     specific, shared = (make(sizes, clip, m)[0] for m in ("coop_csp", "coop"))
     contexts = sizes.n_ctx * (len(clip.classes) - 1)
-    rows = [len(model.prompts()[0]) for model in (specific, shared)]
+    rows = [len(method.head.prompts()[0]) for method in (specific, shared)]
     assert rows[0] - rows[1] == contexts
-    work = [tower_work(sizes, clip, model) for model in (specific, shared)]
+    work = [tower_work(sizes, clip, method) for method in (specific, shared)]
     assert work[0].flops > work[1].flops and work[0].bytes > work[1].bytes
 
 
@@ -358,5 +382,7 @@ def test_numbers_have_three_digits(value, text):
 def test_quick_runs_on_a_gpu(tmp_path):
     arguments = ["bench", "--quick", "--device", "cuda", "--output", str(tmp_path)]
     assert __main__.main(arguments) == 0
-    content = json.loads((tmp_path / "bench.json").read_text())
-    assert content["environment"]["device"] != "cpu"
+    environment = json.loads((tmp_path / "bench.json").read_text())["environment"]
+    assert environment["device"] != "cpu"
+    precision = precision_on(torch.device("cuda"), "auto")
+    assert environment["dtype"]["training"] == precision

@@ -69,11 +69,15 @@ def test_memory_of_trainings_at_once_adds_up():
     config = load({"device": "cpu", "threads": {"train": 4}})
     memory = examine(config, machine()).memory
     assert memory.at_once == 2
-    one = 200704 * (82081 + 40137) + needs.PROCESS_BYTES
+    features = 200704 * (82081 + 40137)
+    step = memory.host / 2 - features - needs.PROCESS_BYTES
     # RN101's text blocks in fp32, and the activations of 80 prompts of 22 tokens, the
-    # first of which they share.
-    one += 4 * 12 * (12 * 512**2 + 9 * (1 + 80 * 21) * 512)
-    assert memory.host == 2 * one
+    # first of which they share; the visual module, its gradient and momentum; the maps
+    # of a batch and Eq. 3's factors and means.
+    tower = 4 * 12 * (12 * 512**2 + 9 * (1 + 80 * 21) * 512)
+    visual = 3 * 4 * 4_635_137
+    visual += 4 * 64 * (49 * (2048 + 1024) + 80 * (1024 + 3 * 512))
+    assert step == pytest.approx(tower + visual, rel=0.1)
     # With a GPU, or when one is asked for in vain, one training runs at a time.
     assert examine(load(), machine()).memory.at_once == 1
 

@@ -32,8 +32,8 @@ def test_an_own_data_set_is_counted_by_its_rows():
     config = load(small(datasets={"voc2007": None, "mine": mine}))
     findings = examine(config, machine())
     assert findings.sizes.splits["mine"] == {
-        "train": sizes.Split(2, 2, "labels"),
-        "test": sizes.Split(1, 2, "labels"),
+        "train": sizes.SplitCount(2, 2, "labels"),
+        "test": sizes.SplitCount(1, 2, "labels"),
     }
     assert not findings.faults
 
@@ -86,21 +86,39 @@ def test_feature_and_operations_are_those_of_the_tower(model, size):
 )
 def test_parameters_are_those_of_the_readme(method, printed):
     config = load()
-    options = needs.plan.method_options(config, method)
     found = needs.find_sizes(config, ["coco2014"])
-    count = sizes.parameters(options, found.feature, found.text, 80)
+    count = found.count(config, f"coco2014/{method}").parameters
     assert round(count / 1e6, 2) == printed
 
 
-def test_semantic_attention_has_the_parameters_of_its_module():
-    from mlrpl.methods.visual import SemanticAttention
+def test_a_method_that_cannot_be_counted_is_said_to_be_unknown(monkeypatch):
+    from mlrpl.methods.losses.p_asl import PartialAsymmetricLoss
 
-    config = load()
-    options = needs.plan.method_options(config, "sarl+visual=semantic_attention")
-    found = needs.find_sizes(config, ["coco2014"])
-    module = SemanticAttention(2048, 80, options["joint_dim"], 512)
-    ours = sizes.parameters(options, found.feature, found.text, 80)
-    assert ours == sum(p.numel() for p in module.parameters()) + 80 * 16 * 512
+    def forward(self, scores, labels):
+        return scores.p[bool(labels.any())].sum()
+
+    monkeypatch.setattr(PartialAsymmetricLoss, "forward", forward)
+    findings = examine(load(small()), machine())
+    text = in_one_line(shown(findings))
+    assert "what a training takes is unknown: voc2007/sarl" in text
+    assert "unknown: runs of voc2007/sarl" in text
+    assert "1 trainings unknown" in text
+    assert not findings.faults
+
+
+def test_methods_that_can_be_counted_are_when_others_cannot(monkeypatch):
+    from mlrpl.methods.visual.semantic_decoupling import SemanticDecoupling
+
+    def forward(self, features):
+        return features[: int(features.sum())]
+
+    monkeypatch.setattr(SemanticDecoupling, "forward", forward)
+    overlay = small()
+    overlay["experiments"]["table2"]["methods"] = ["sarl", "coop"]
+    findings = examine(load(overlay), machine())
+    assert findings.memory.largest == "voc2007/coop/prop=0.5/seed=0"
+    assert findings.memory.unknown == ["voc2007/sarl"]
+    assert "; unknown: voc2007/sarl" in in_one_line(shown(findings))
 
 
 def test_sizes_in_words():

@@ -126,7 +126,13 @@ def test_openais_archive_needs_quickgelu_under_any_name(tmp_path):
 
 def test_unknown_names_are_refused(tiny, monkeypatch):
     config, checkpoint, _ = tiny
-    fails(load_clip, "RN110", "openai", 448, match="no model of this name; did you mean RN")
+    fails(
+        load_clip,
+        "RN110",
+        "openai",
+        448,
+        match="no model of this name; did you mean RN",
+    )
     fails(load_clip, "nonsense", "openai", 448, match="no model of this name")
     fails(
         load_clip,

@@ -64,7 +64,7 @@ def test_collect_writes_every_number_once_sorted(some_runs, tmp_path):
 def test_a_setting_that_comes_twice_is_refused(some_runs, tmp_path):
     again = tmp_path / "again.json"
     again.write_text(some_runs[0].read_text())
-    with pytest.raises(UserError, match=r"again\.json: is the same setting as .*seed=1"):
+    with pytest.raises(UserError, match=r"again\.json: is the same .*seed=1"):
         results.load_metrics([*some_runs, again])
 
 

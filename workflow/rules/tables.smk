@@ -20,7 +20,7 @@ rule table:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
-        code=code("reporting.tables", "reporting.table_formats"),
+        code=code("reporting.results", "reporting.tables", "reporting.table_formats"),
         spec=None,
         prefix=subpath(output.csv, strip_suffix=".csv"),
     shell:

@@ -19,7 +19,8 @@ import yaml
 from mlrpl.config import options
 from mlrpl.errors import UserError
 
-SCHEMA_PATH = Path(__file__).resolve().parents[2] / "schemas/config.schema.yaml"
+PROJECT = Path(__file__).resolve().parents[3]
+SCHEMA_PATH = PROJECT / "workflow/schemas/config.schema.yaml"
 
 # Keys of a data set's splits, by format: those that are needed, those that are allowed.
 NEEDED_OF_SPLIT = {"coco": ["annotations"], "voc": ["imageset"], "csv": ["labels"]}
@@ -154,6 +155,12 @@ def _fill(value: Any, schema: Mapping[str, Any]) -> None:
             _fill(part, rest)
 
 
+def _only_there(path: str, own: Path) -> bool:
+    return path.endswith((".json", ".safetensors")) and (
+        own.is_file() and not Path(path).exists()
+    )
+
+
 def _expand_paths(config: dict[str, Any]) -> None:
     """Put environment variables and the home folder into the paths, in place."""
     places = [
@@ -172,7 +179,8 @@ def _expand_paths(config: dict[str, Any]) -> None:
                     f"config key {where}{key}: the environment variable "
                     f"{missing.group(1)} is not set; set it, or write the path out"
                 )
-            section[key] = path
+            own = PROJECT / path  # the demo's, when called from another folder
+            section[key] = str(own) if _only_there(path, own) else path
 
 
 def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:

@@ -8,14 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlrpl.config import plan
 from mlrpl.doctor import sizes, sources, trainings
 from mlrpl.runtime import memory
-
-if TYPE_CHECKING:
-    from mlrpl.methods.counting import Count
 
 # Of a process besides its features, its method and a step: Python and torch, as
 # measured on a training of the demo. With CUDA more is mapped, which has not been
@@ -104,7 +101,7 @@ class Sizes:
     encode: float | None
     counts: trainings.Counts
 
-    def count(self, config: Mapping[str, Any], run: str) -> "Count | None":
+    def count(self, config: Mapping[str, Any], run: str) -> "trainings.Count | None":
         """Return what a run takes; None if unknown."""
         dataset, method = run.split("/")[:2]
         options = plan.method_options(config, method)

@@ -169,7 +169,8 @@ def _memory(findings: Findings) -> str:
     if memory is None:
         return f"{have}; no training is left"
     if not memory.largest:
-        return f"{have}; what a training takes is unknown"
+        unknown = f": {', '.join(memory.unknown)}" if memory.unknown else ""
+        return f"{have}; what a training takes is unknown{unknown}"
     count = (
         f"{memory.at_once} trainings at once" if memory.at_once > 1 else "one training"
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mlrpl.config.options import Options, part_options
 from mlrpl.doctor.sizes import Feature, SplitCount, Text
 
-if TYPE_CHECKING:  # it needs torch, without which the doctor has something to say, too
+if TYPE_CHECKING:  # it needs torch, and the doctor has to say so if that is missing
     from mlrpl.methods.counting import Count
 
 # Width of the published GloVe vectors; the demo's are narrower, which changes little.

@@ -14,7 +14,14 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mlrpl.download.connection import HEAD, Broken, Refused, one_line, open_address, pieces
+from mlrpl.download.connection import (
+    HEAD,
+    Broken,
+    Refused,
+    one_line,
+    open_address,
+    pieces,
+)
 from mlrpl.errors import UserError
 
 _HTML = (b"<!doctype html", b"<html", b"<head")
