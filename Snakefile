@@ -9,10 +9,7 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
-# The project's own, wherever it is called from, and over it that of the caller.
-configfile: workflow.basedir + "/config.yaml"
-
-
+# The caller's own; what it lacks is in the project's (workflow/rules/common.smk).
 if os.path.exists("config.yaml"):
 
     configfile: "config.yaml"

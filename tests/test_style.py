@@ -60,7 +60,7 @@ def test_rules_say_what_they_need(repository):
             assert "run" not in keys and "script" not in keys, block
             if "shell" in keys:
                 assert {"output", "log", "conda", "threads"} <= keys, block
-                assert "{log}" in block and "python -m mlrpl " in block
+                assert "{log:q}" in block and "python -m mlrpl " in block
 
 
 def test_functions_are_in_common(repository):

@@ -109,11 +109,12 @@ def test_a_training_depends_on_its_own_parts_alone():
 
 
 # The command of each rule that makes numbers, and what it may import besides: the
-# formats and parts that another rule or run is for.
+# formats and parts that another rule or run is for, and who makes the demo's weights.
 COMMANDS = {
     "index_coco": ("index", ["data.voc", "data.csv_table"]),
     "index_voc": ("index", ["data.coco", "data.csv_table"]),
     "index_csv": ("index", ["data.coco", "data.voc"]),
+    "demo_world": ("demo", ["demo.small_clip", "demo.pairs"]),
     "drop": ("drop", []),
     "glove": ("glove", []),
     "encoder": ("encoder", []),
@@ -124,6 +125,18 @@ COMMANDS = {
     "table": ("table", []),
     "figure": ("figure", []),
 }
+
+
+def test_every_rule_that_makes_numbers_has_its_code(repository):
+    """A download is known by its hash; a training's modules are its method's."""
+    text = "".join(p.read_text() for p in (repository / "workflow/rules").glob("*.smk"))
+    made = {
+        block.partition(":")[0]: block
+        for block in re.split(r"^rule ", text, flags=re.MULTILINE)
+        if "python -m mlrpl" in block
+    }
+    assert set(made) == {*COMMANDS, "download", "train"}
+    assert "        code=train_code,\n" in made["train"]
 
 
 @pytest.mark.parametrize("rule", COMMANDS)

@@ -18,7 +18,7 @@ def test_runs_are_canonical_and_come_once(paper):
         "voc2007/sarl+loss=p_bce+optimizer=adamw/prop=1.0/seed=0",
     ]
     everything = plan.runs(valid)
-    assert len(everything) == 2 * 4 * 9 * 3
+    assert len(everything) == 2 * len(valid["methods"]) * 9 * 3
     with pytest.raises(UserError, match="unknown option gama"):
         plan.runs(valid, method="sarl+gama=1")
 
@@ -85,20 +85,35 @@ def test_spec_of_a_table(paper):
     assert spec["title"] == "T" and spec["layout"] == "proportions"
     assert "titles" not in spec
     assert spec["methods"] == [
-        {"name": "sarl", "title": "Ours+gamma_pos=1"},
+        {"name": "sarl", "title": "Ours"},
         {"name": "sarl+pooled=raw", "title": "raw"},
     ]
     assert spec["proportions"] == [0.5] and spec["seeds"] == [0, 1, 2]
     assert [d["name"] for d in spec["datasets"]] == ["coco2014", "voc2007", "mine"]
 
 
+FIGURE8 = {
+    "kind": "curve",
+    "title": "Gammas",
+    "panels": [
+        {"x": "gamma_pos", "fixed": {"gamma_neg": 2}},
+        {"x": "gamma_neg", "fixed": {"gamma_pos": 1}},
+    ],
+}
+
+
 def test_spec_of_a_figure_puts_methods_into_the_panels_of_their_option(paper):
     valid = configuration.validate(paper)
     experiment = plan.experiment(valid, "figure8")
-    contents = {"kind": "curve", "panels": [{"x": "gamma_pos"}, {"x": "gamma_neg"}]}
-    spec = plan.spec(valid, contents, **experiment)
+    spec = plan.spec(valid, FIGURE8, **experiment)
+    assert [panel["fixed"] for panel in spec["panels"]] == [
+        {"gamma_neg": 2},
+        {"gamma_pos": 1},
+    ]
     positive, negative = (panel["methods"] for panel in spec["panels"])
-    assert [m["x"] for m in positive] == [m["x"] for m in negative] == [0, 1, 2, 3, 4]
+    for methods in (positive, negative):
+        methods.sort(key=lambda m: m["x"])
+        assert [m["x"] for m in methods] == [0, 1, 2, 3, 4]
     assert [m["name"] for m in positive] == [
         "sarl+gamma_pos=0",
         "sarl",
@@ -108,7 +123,83 @@ def test_spec_of_a_figure_puts_methods_into_the_panels_of_their_option(paper):
     ]
     assert negative[2] == {
         "name": "sarl",
-        "title": "Ours+gamma_neg=2",
+        "title": "Ours",
         "published": ["Ours+gamma_neg=2", "Ours"],
         "x": 2,
+    }
+
+
+def test_panels_without_a_method_are_left_out(paper):
+    valid = configuration.validate(paper)
+    spec = plan.spec(valid, FIGURE8, method=["sarl+gamma_pos=0", "sarl+gamma_pos=2"])
+    [panel] = spec["panels"]
+    assert panel["x"] == "gamma_pos" and [m["x"] for m in panel["methods"]] == [0, 2]
+    with pytest.raises(UserError) as raised:
+        plan.spec(valid, FIGURE8, method=["sarl+gamma_pos=0+gamma_neg=0"])
+    assert str(raised.value) == (
+        "Gammas: sarl+gamma_pos=0+gamma_neg=0: none has the options of a panel; "
+        "name methods with gamma_neg=2 or gamma_pos=1"
+    )
+
+
+GAIN = {"method": "sarl+loss=p_asl", "baseline": "sarl+loss=p_bce"}
+FIGURE7 = {
+    "kind": "curve",
+    "title": "Losses",
+    "titles": {"sarl+loss=p_asl": "P-ASL", "sarl+loss=p_bce": "P-BCE"},
+    "gain": {**GAIN, "published": "P-ASL - P-BCE"},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "methods", "runs"),
+    [
+        ({}, list(GAIN.values()), ["sarl", "sarl+loss=p_bce"]),
+        # by another name of the same run
+        ({}, ["sarl", "sarl+loss=p_bce"], ["sarl", "sarl+loss=p_bce"]),
+        (
+            {"options": {"loss": "p_bce"}},
+            list(GAIN.values()),
+            ["sarl+loss=p_asl", "sarl"],
+        ),
+    ],
+)
+def test_a_figure_names_its_runs_by_what_they_are(paper, changes, methods, runs):
+    valid = configuration.validate(merged(paper, changes))
+    spec = plan.spec(valid, FIGURE7, method=methods)
+    assert [(m["name"], m["title"]) for m in spec["methods"]] == [
+        (runs[0], "P-ASL"),
+        (runs[1], "P-BCE"),
+    ]
+    assert [spec["gain"]["method"], spec["gain"]["baseline"]] == runs
+
+
+def test_a_gain_is_of_runs_that_are_shown(paper):
+    valid = configuration.validate(paper)
+    assert "gain" not in plan.spec(valid, FIGURE7, method=["coop"])
+    other = {**FIGURE7, "gain": {**FIGURE7["gain"], "method": "mine"}}
+    assert "gain" not in plan.spec(valid, other, method=[])
+
+
+def test_the_papers_runs_have_the_names_that_their_results_have(paper):
+    valid = configuration.validate(paper)
+    names = {
+        name: plan.runs(valid, **{**plan.experiment(valid, name), "prop": 0.5})
+        for name in valid["experiments"]
+    }
+    assert {
+        name: [run.split("/")[1] for run in runs if run.startswith("coco2014/")]
+        for name, runs in names.items()
+    } == {
+        "table2": ["sarl"] * 3,
+        "table3": ["sarl"] * 3,
+        "table4": ["coop", "coop_csp", "coop_sd", "sarl"],
+        "figure4": ["sarl", "sarl+visual=semantic_attention"],
+        "figure7": ["sarl", "sarl+loss=p_bce"],
+        "figure8": [
+            *("sarl+gamma_pos=0", "sarl", "sarl+gamma_pos=2"),
+            *("sarl+gamma_pos=3", "sarl+gamma_pos=4"),
+            *("sarl+gamma_neg=0", "sarl+gamma_neg=1"),
+            *("sarl+gamma_neg=3", "sarl+gamma_neg=4"),
+        ],
     }

@@ -46,7 +46,7 @@ FIGURE8 = {
     "datasets": [{"name": "coco2014", "title": "MS-COCO", "published": "coco2014"}],
     "panels": [
         {
-            "title": r"$\gamma_-$ = 2",
+            "fixed": {"gamma_neg": 2},
             "x": "gamma_pos",
             "methods": [
                 {"name": "sarl", "x": 1, "published": ["Ours"]},

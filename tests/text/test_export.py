@@ -183,7 +183,7 @@ def test_names_that_do_not_fit_are_refused(tiny, tmp_path):
         fails(export_clip, clip, NAMES, names, path, match=match)
         assert not path.exists()
 
-    refused({"cat": "cat"}, "cat is no class .* person, traffic light, tvmonitor")
+    refused({"cat": "cat"}, "cat is not a class .* person, traffic light, tvmonitor")
     refused({"person": " "}, "class 'person' has no word")
     refused({"person": "very " * 15}, "15 tokens long and the text tower reads 14")
     export_clip(clip, NAMES, {"person": "very " * 14}, path)

@@ -24,9 +24,9 @@ ABLATION = """\
 CONTEXT = {"method": ["sarl", "sarl+n_ctx=2"], "prop": 0.9, "seed": 0}
 
 
-use rule table as dropped_in with:
+use rule table as ablation_dropped_in with:
     input:
-        **shown(rules.table.input.code, ["table2"], **CONTEXT),
+        **shown(["table2"], **CONTEXT),
     output:
         **table_files(
             "<results>/ablations/dropped_in", category="Ablations", caption="pooled.rst"
@@ -125,7 +125,7 @@ def test_editing_one_methods_option_trains_it_alone(demo):
     path = demo / "config.yaml"
     before = path.read_text()
     config = yaml.safe_load(before)
-    config["methods"]["coop"]["momentum"] = 0.8
+    config["methods"]["coop"]["weight_decay"] = 0.1
     path.write_text(yaml.safe_dump(config))
     planned = snakemake(demo, "-n", *DEMO).stdout
     path.write_text(before)

@@ -163,7 +163,7 @@ def test_only_a_download_imports_pooch(repository):
             if re.search(rf"^ *(import|from) {name}\b", path.read_text(), re.MULTILINE):
                 found[name].add(path.relative_to(repository / "workflow/mlrpl"))
     assert found == {
-        "pooch": {Path("data/download.py")},
+        "pooch": {Path("download/files.py")},
         "mlrpl.download.files": {
             Path("commands/download.py"),
             Path("doctor/sources.py"),  # where it compares hashes

@@ -81,6 +81,26 @@ def test_it_is_a_module_of_another_workflow(repository, tmp_path):
     assert not (tree / "results").exists()
 
 
+@pytest.mark.parametrize("prefix", ["", " as mlrpl_*"])
+def test_a_module_without_a_config_takes_that_of_the_folder(
+    repository, tmp_path, prefix
+):
+    tree = copy_tree(repository, tmp_path / "project", stand_in=True)
+    folder = caller(tmp_path / "elsewhere", SMALL)
+    (folder / "small.yaml").rename(folder / "config.yaml")
+    (folder / "Snakefile").write_text(
+        f'module mlrpl:\n    snakefile: "{tree / "Snakefile"}"\n\n\n'
+        f"use rule * from mlrpl{prefix}\n"
+    )
+    target = f"{prefix[4:-1]}table2"
+    done = snakemake(folder, "-n", "--cores", "2", target)
+    assert done.returncode == 0, done.stdout
+    assert {job.removeprefix("mlrpl_") for job in job_counts(done.stdout)} == {
+        *("index_csv", "index_voc", "drop", "glove", "encoder", "features"),
+        *("train", "evaluate", "table2"),
+    }
+
+
 def test_the_demo_is_planned_from_another_folder(repository, tmp_path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()

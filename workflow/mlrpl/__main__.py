@@ -10,8 +10,8 @@ import os
 import signal
 import sys
 
-from mlrpl.runtime import forkclient
 from mlrpl.errors import UserError
+from mlrpl.runtime import forkclient
 
 COMMANDS = {
     "doctor": "say what is there, missing and needed, before a long run",

@@ -51,7 +51,7 @@ def one_line(error):
 
 
 try:
-    # A module's config may hold what differs alone.
+    # Under the caller's config, which may hold what differs alone, the project's own.
     config = validate(files.merge(files.read(WORKFLOW.parent / "config.yaml"), config))
 except UserError as error:
     one_line(error)

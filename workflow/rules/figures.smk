@@ -102,16 +102,8 @@ use rule figure as figure8 with:
                 "title": "The focusing parameters of P-ASL",
                 # Each panel varies one parameter; the other has the paper's value.
                 "panels": [
-                    {
-                        "x": "gamma_pos",
-                        "fixed": {"gamma_neg": 2},
-                        "title": "$\\gamma_-$ = 2",
-                    },
-                    {
-                        "x": "gamma_neg",
-                        "fixed": {"gamma_pos": 1},
-                        "title": "$\\gamma_+$ = 1",
-                    },
+                    {"x": "gamma_pos", "fixed": {"gamma_neg": 2}},
+                    {"x": "gamma_neg", "fixed": {"gamma_pos": 1}},
                 ],
             },
             **experiment("figure8"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mlrpl.config import options
+from mlrpl.errors import UserError
 
 Names = str | Iterable[str]
 Numbers = float | Iterable[float]
@@ -90,26 +91,30 @@ def spec(
     Args:
         config: the checked configuration.
         contents: what else workflow/schemas/{table,figure}.schema.yaml has, and
-            `titles`: what to call methods here, by name as given, as in `gain`. In a
-            figure's `panels` each panel gets the methods whose options have the
-            values of its `fixed`, at the value of its option `x`.
+            `titles`: what to call methods here, by any name of theirs. In a figure's
+            `panels` each panel gets the methods whose options have the values of its
+            `fixed`, at the value of its option `x`; one that gets none is left out,
+            as is `gain` where one of its two methods is not shown.
         dataset: data sets to show, by default all; so with the next three.
         method: methods, with or without overrides.
         prop: proportions of known labels.
         seed: seeds.
 
     Raises:
-        UserError: for an unknown method or override.
+        UserError: for an unknown method or override, or methods of which none fits
+            a panel.
     """
     titles = contents.get("titles", {})
+    titles = {**{_run(config, key): titles[key] for key in titles}, **titles}
     entries = {}
     for name in _many(method, config["methods"]):
         run = canonical(config, name)
-        entries[name] = {"name": run, "title": titles.get(name, title(config, run))}
+        found = titles.get(name) or titles.get(run) or title(config, run)
+        entries[name] = {"name": run, "title": found}
         if "kind" in contents:  # a figure draws printed numbers by their method
             entries[name]["published"] = [title(config, run)]
     shown = {
-        **{key: value for key, value in contents.items() if key != "titles"},
+        **{k: v for k, v in contents.items() if k not in ("titles", "gain")},
         "datasets": [
             _dataset_entry(config, name) for name in _many(dataset, config["datasets"])
         ],
@@ -117,13 +122,34 @@ def spec(
         "seeds": list(_many(seed, config["seeds"])),
     }
     if "gain" in contents:
-        both = {key: contents["gain"][key] for key in ("method", "baseline")}
-        runs = {key: canonical(config, name) for key, name in both.items()}
-        shown["gain"] = {**contents["gain"], **runs}
+        gain = contents["gain"]
+        both = {key: _run(config, gain[key]) for key in ("method", "baseline")}
+        if set(both.values()) <= {entry["name"] for entry in entries.values()}:
+            shown["gain"] = {**gain, **both}
     if "panels" not in contents:
         return {**shown, "methods": list(entries.values())}
-    shown["panels"] = [_panel(config, panel, entries) for panel in contents["panels"]]
+    panels = [_panel(config, panel, entries) for panel in contents["panels"]]
+    shown["panels"] = [panel for panel in panels if panel["methods"]]
+    if entries and not shown["panels"]:
+        values = [panel.get("fixed", {}) for panel in contents["panels"]]
+        raise UserError(
+            f"{contents['title']}: {', '.join(entries)}: none has the options of a "
+            f"panel; name methods with {' or '.join(map(_overrides, values))}"
+        )
     return shown
+
+
+def _overrides(values: Mapping[str, Any]) -> str:
+    """Return options as a method string has them: a=1+b=2."""
+    return "+".join(f"{k}={options.format_value(v)}" for k, v in values.items())
+
+
+def _run(config: Mapping[str, Any], name: str) -> str | None:
+    """Return a method's canonical name; None if the configuration has no such."""
+    try:
+        return canonical(config, name)
+    except UserError:
+        return None
 
 
 def _panel(
@@ -132,7 +158,7 @@ def _panel(
     entries: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """Return a panel with the methods that have the values of its `fixed`."""
-    option, fixed = panel["x"], panel["fixed"]
+    option, fixed = panel["x"], panel.get("fixed", {})
     methods = {}
     for entry in entries.values():
         chosen = method_options(config, entry["name"])
@@ -144,8 +170,7 @@ def _panel(
             printed = [f"{plain}+{option}={value}", *entry["published"]]
             found = {**entry, "x": chosen[option], "published": printed}
             methods[entry["name"]] = found
-    kept = {key: value for key, value in panel.items() if key != "fixed"}
-    return {**kept, "methods": list(methods.values())}
+    return {**panel, "methods": list(methods.values())}
 
 
 def _dataset_entry(config: Mapping[str, Any], name: str) -> dict[str, str]:

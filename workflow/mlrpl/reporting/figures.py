@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlrpl.config.options import format_value
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
 from mlrpl.reporting.published import AVERAGE, lookup
@@ -113,7 +114,7 @@ def _panel(
     build_series = _over_proportions if over else _over_option
     ticks, series = build_series(spec, panel, runs, printed)
     return Panel(
-        title=", ".join(filter(None, (dataset["title"], panel.get("title")))),
+        title=", ".join(filter(None, (dataset["title"], _title(panel)))),
         note=_gain(spec, dataset, runs, published),
         x_label=panel.get("x_label") or _x_label(panel["x"]),
         y_label=f"{spec['metric']} (%)",
@@ -271,6 +272,15 @@ def _gain(
     titles = published[published["dataset"] == name]["dataset_title"]
     paper = f"paper, on {titles.iloc[0]}: {found[0]:+.1f}"
     return f"{text}\n{paper}" if text else paper
+
+
+def _title(panel: dict[str, Any]) -> str:
+    """Return a panel's title: its own, or what its methods have in common."""
+    made = (
+        f"{SYMBOLS.get(name, name)} = {format_value(value)}"
+        for name, value in panel.get("fixed", {}).items()
+    )
+    return panel.get("title") or ", ".join(made)
 
 
 def _x_label(option: str) -> str:

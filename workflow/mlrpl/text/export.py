@@ -16,11 +16,11 @@ from open_clip.transformer import LayerNorm, LayerNormFp32, QuickGELU, TextTrans
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mlrpl.text.clip_text import BLOCK_TENSORS
 from mlrpl.encoder.clip import Clip, make_tokenizer, tensors_sha256
 from mlrpl.encoder.towers import make_tower
 from mlrpl.errors import UserError
 from mlrpl.runtime.storage import atomic_path
+from mlrpl.text.clip_text import BLOCK_TENSORS
 
 
 def export_clip(
@@ -44,7 +44,7 @@ def export_clip(
     """
     if unknown := [name for name in names if name not in classes]:
         raise UserError(
-            f"names: {unknown[0]} is no class of the data set; the classes are "
+            f"names: {unknown[0]} is not a class of the data set; the classes are "
             f"{', '.join(classes)}"
         )
     tensors, tower = text_tensors(clip)

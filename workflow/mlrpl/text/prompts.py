@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from mlrpl.text.clip_text import ClipText
 from mlrpl.errors import UserError
+from mlrpl.text.clip_text import ClipText
 from mlrpl.text.packing import Packing
 
 
