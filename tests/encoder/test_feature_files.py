@@ -62,7 +62,7 @@ def test_damaged_feature_files_are_refused(halves, tmp_path):
     content = halves[1].read_bytes()
     for part in (content[: len(content) // 2], b"", b"text"):
         halves[1].write_bytes(part)
-        fails(FeatureCache, halves, match=r"1\.h5: is no whole feature file \(")
+        fails(FeatureCache, halves, match=r"1\.h5: is not a whole feature file \(")
     halves[1].write_bytes(content)
     with h5py.File(halves[1], "a") as file:
         del file.attrs["views"]

@@ -21,7 +21,11 @@ DEMO = ("--cores", "2", "--workflow-profile", "profiles/demo")
 ABLATION = """\
 \"\"\"Where the context vectors start.\"\"\"
 
-CONTEXT = {"method": ["sarl", "sarl+n_ctx=2"], "prop": 0.9, "seed": 0}
+CONTEXT = {
+    "method": ["sarl", "sarl+context_init=random+n_ctx=2"],
+    "prop": 0.9,
+    "seed": 0,
+}
 
 
 use rule table as ablation_dropped_in with:
@@ -137,9 +141,9 @@ def test_an_ablation_dropped_in_is_run(demo):
     path = demo / "workflow/ablations/dropped_in.smk"
     path.write_text(ABLATION)
     done = snakemake(demo, "results/demo/ablations/dropped_in.md", *DEMO)
+    path.unlink()
     assert done.returncode == 0, done.stdout[-4000:]
     assert "+n_ctx=2" in (demo / "results/demo/ablations/dropped_in.csv").read_text()
-    path.unlink()
 
 
 def test_a_run_says_what_it_was(demo):

@@ -312,7 +312,7 @@ def _parse(
         option, equals, text = part.partition("=")
         if not equals or not option or not text:
             raise UserError(
-                f"method {method}: {part!r} is no override; write +option=value"
+                f"method {method}: {part!r} is not an override; write +option=value"
             )
         if option in overrides:
             raise UserError(f"method {method}: {option} is set twice; keep one")

@@ -40,7 +40,7 @@ SMALL_SIDE, LITTLE_SEEN = 30, 0.55
 
 
 @dataclass(frozen=True)
-class Split:
+class DrawnSplit:
     """One split of one demo data set: where its scenes come from, and how many."""
 
     world: World
@@ -55,10 +55,10 @@ class Split:
         return sample_scene(rng, self.world, width, height, self.crowding)
 
 
-COCO_TRAIN = Split(COCO_WORLD, CROWDED, 1, 700)
-COCO_VAL = Split(COCO_WORLD, CROWDED, 2, 350)
-VOC_TRAINVAL = Split(VOC_WORLD, VOC_CROWDED, 3, 900)
-VOC_TEST = Split(VOC_WORLD, VOC_CROWDED, 4, 250)
+COCO_TRAIN = DrawnSplit(COCO_WORLD, CROWDED, 1, 700)
+COCO_VAL = DrawnSplit(COCO_WORLD, CROWDED, 2, 350)
+VOC_TRAINVAL = DrawnSplit(VOC_WORLD, VOC_CROWDED, 3, 900)
+VOC_TEST = DrawnSplit(VOC_WORLD, VOC_CROWDED, 4, 250)
 
 
 def is_difficult(placed: Placed) -> bool:
@@ -68,7 +68,7 @@ def is_difficult(placed: Placed) -> bool:
     return tiny or placed.seen < LITTLE_SEEN
 
 
-def _picture(split: Split, seed: int, number: int) -> tuple[Scene, bytes]:
+def _picture(split: DrawnSplit, seed: int, number: int) -> tuple[Scene, bytes]:
     scene = split.scene(number, seed)
     file = io.BytesIO()
     draw_scene(scene).save(file, "JPEG", quality=92)
@@ -76,7 +76,7 @@ def _picture(split: Split, seed: int, number: int) -> tuple[Scene, bytes]:
 
 
 def pictures(
-    split: Split, seed: int = 0, imap: Callable[..., Iterator] = map
+    split: DrawnSplit, seed: int = 0, imap: Callable[..., Iterator] = map
 ) -> Iterator[tuple[Scene, bytes]]:
     """The scenes of a split with their JPEG files, in order, drawn by `imap`."""
     return imap(partial(_picture, split, seed), range(split.count))
@@ -142,7 +142,7 @@ def _coco_annotations(
 
 def write_coco(
     folder: Path,
-    splits: dict[str, Split],
+    splits: dict[str, DrawnSplit],
     seed: int = 0,
     imap: Callable[..., Iterator] = map,
 ) -> None:
@@ -210,7 +210,7 @@ def _voc_presence(scene: Scene, category: str) -> int:
 
 def write_voc(
     path: Path,
-    split: Split,
+    split: DrawnSplit,
     imageset: str,
     first: int,
     seed: int = 0,

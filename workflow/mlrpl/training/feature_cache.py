@@ -279,6 +279,6 @@ def _short(value: Any) -> str:
 def _damaged(path: Path, error: Exception) -> UserError:
     reason = " ".join(str(error).split()).strip("'\"")
     return UserError(
-        f"{path}: is no whole feature file ({reason}); delete it and remake it with "
+        f"{path}: is not a whole feature file ({reason}); delete it and remake it with "
         "`mlrpl features`"
     )
