@@ -129,7 +129,10 @@ def test_one_part_can_be_asked_for(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--parts", "encoder,speed"], "--parts: 'speed' is not a part; choose from enc"),
+        (
+            ["--parts", "encoder,speed"],
+            "--parts: 'speed' is not a part; choose from enc",
+        ),
         (["--parts", ""], "--parts: '' is not a part"),
         (["--threads", "0"], "--threads: 0 is not allowed; give at least 1"),
         (["--literal-batch", "-1"], "--literal-batch: -1 is not allowed"),

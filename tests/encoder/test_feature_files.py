@@ -66,7 +66,7 @@ def test_damaged_feature_files_are_refused(halves, tmp_path):
     halves[1].write_bytes(content)
     with h5py.File(halves[1], "a") as file:
         del file.attrs["views"]
-    fails(FeatureCache, halves, match=r"no whole feature file \(.*views")
+    fails(FeatureCache, halves, match=r"not a whole feature file \(.*views")
     halves[1].write_bytes(content)
     with h5py.File(halves[1], "a") as file:
         del file["map"]

@@ -32,13 +32,12 @@ class Counts:
             values: the method's options.
             train: its training split.
         """
-        options = Options.from_dict(values)
         # The loss gets scores alone: its own options change neither work nor memory.
-        loss = part_options("loss", options.loss)
-        kind = [(name, options[name]) for name in options if name not in loss]
+        loss = part_options("loss", values["loss"])
+        kind = [(name, values[name]) for name in values if name not in loss]
         key = (*kind, train.images, train.classes)
         if key not in self._found:
-            self._found[key] = self._count(options, train)
+            self._found[key] = self._count(Options.from_dict(values), train)
         return self._found[key]
 
     def _count(self, options: Options, train: SplitCount) -> "Count | None":
