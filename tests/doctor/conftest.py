@@ -2,6 +2,25 @@
 
 import pytest
 
+from mlrpl.methods import counting
+
+counted: dict = {}
+
+
+@pytest.fixture(autouse=True)
+def counted_once(monkeypatch):
+    """Count a method once for all tests; return what counts it each time."""
+    count = counting.count
+
+    def remembered(options, shapes):
+        key = (tuple(options.items()), shapes)
+        if key not in counted:
+            counted[key] = count(options, shapes)
+        return counted[key]
+
+    monkeypatch.setattr(counting, "count", remembered)
+    return count
+
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path, monkeypatch, repository):

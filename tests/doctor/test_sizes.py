@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mlrpl.doctor import needs, report, sizes
 from mlrpl.doctor.findings import examine, gigabytes
+from mlrpl.methods import counting
 from support.doctor import (
     in_one_line,
     load,
@@ -91,12 +92,15 @@ def test_parameters_are_those_of_the_readme(method, printed):
     assert round(count / 1e6, 2) == printed
 
 
-def test_a_method_that_cannot_be_counted_is_said_to_be_unknown(monkeypatch):
+def test_a_method_that_cannot_be_counted_is_said_to_be_unknown(
+    monkeypatch, counted_once
+):
     from mlrpl.methods.losses.p_asl import PartialAsymmetricLoss
 
     def forward(self, scores, labels):
         return scores.p[bool(labels.any())].sum()
 
+    monkeypatch.setattr(counting, "count", counted_once)
     monkeypatch.setattr(PartialAsymmetricLoss, "forward", forward)
     findings = examine(load(small()), machine())
     text = in_one_line(shown(findings))
@@ -106,12 +110,13 @@ def test_a_method_that_cannot_be_counted_is_said_to_be_unknown(monkeypatch):
     assert not findings.faults
 
 
-def test_methods_that_can_be_counted_are_when_others_cannot(monkeypatch):
+def test_methods_that_can_be_counted_are_when_others_cannot(monkeypatch, counted_once):
     from mlrpl.methods.visual.semantic_decoupling import SemanticDecoupling
 
     def forward(self, features):
         return features[: int(features.sum())]
 
+    monkeypatch.setattr(counting, "count", counted_once)
     monkeypatch.setattr(SemanticDecoupling, "forward", forward)
     overlay = small()
     overlay["experiments"]["table2"]["methods"] = ["sarl", "coop"]

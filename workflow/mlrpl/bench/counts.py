@@ -51,7 +51,7 @@ def decoupling(
     pooled: str = "fused",
     kept: bool = False,
 ) -> Work:
-    """Count the product's semantic decoupling (`visual/semantic_decoupling.py`).
+    """Count the product's semantic decoupling (`methods.visual`).
 
     Matrix products, the frozen inputs having no gradient:
 
@@ -118,7 +118,7 @@ def text_tower(
     heads: int,
     text: int,
 ) -> Work:
-    """Count the product's text tower (`text_tower.py`), forward and backward.
+    """Count the product's text tower (`text.tower`), forward and backward.
 
     Its weights are frozen: backward, each product is taken once, for its input. R rows
     of tokens go through the linear maps, and C prompts of T tokens through the

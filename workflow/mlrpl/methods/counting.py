@@ -155,8 +155,8 @@ def _count(options: Options, shapes: Shapes) -> Count:
     with _only_shapes():
         batch = Batch(
             _features(method, shapes, size),
-            torch.zeros(size, shapes.classes, dtype=torch.int8),
-            torch.zeros(size, dtype=torch.long),
+            torch.empty(size, shapes.classes, dtype=torch.int8, device="meta"),
+            torch.empty(size, dtype=torch.long, device="meta"),
         )
         method.train()
         kept: dict[int, Tensor] = {}
@@ -191,7 +191,7 @@ def _count(options: Options, shapes: Shapes) -> Count:
 
 def _build(options: Options, shapes: Shapes) -> Method:
     """Return a method whose tensors have no numbers."""
-    with torch.random.fork_rng(devices=[]), _only_shapes():
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _only_shapes():
         context = None
         if options.get("context_init", "random") != "random":
             context = torch.empty(context_tokens(options), shapes.width)
@@ -208,9 +208,10 @@ def _build(options: Options, shapes: Shapes) -> Method:
 
 
 def _features(method: Method, shapes: Shapes, images: int) -> Tensor:
+    shape: tuple[int, ...] = (images, shapes.embed_dim)
     if method.reads == "map":
-        return torch.empty(images, shapes.locations, shapes.channels)
-    return torch.empty(images, shapes.embed_dim)
+        shape = (images, shapes.locations, shapes.channels)
+    return torch.empty(shape, device="meta")
 
 
 def _tensors(method: Method) -> list[Tensor]:
@@ -239,13 +240,13 @@ VECTORS = {torch.ops.aten.mv: _matrix_vector}
 
 @contextmanager
 def _only_shapes() -> Iterator[None]:
-    """Make tensors without numbers, and let a method compute with them.
+    """Let a method compute with tensors that have no numbers.
 
-    torch's device for them has no autocast: all is counted in fp32. The attention makes
-    its tensor at once, since a thousand pieces take seconds and count the same.
+    torch's device for them, "meta", has no autocast: all is counted in fp32. The
+    attention makes its tensor at once, since a thousand pieces take seconds and count
+    the same.
     """
     with (
-        torch.device("meta"),
         patch.object(torch, "autocast", lambda *_, **__: nullcontext()),
         patch.object(torch, "is_autocast_enabled", lambda *_: False),
         patch.object(bilinear_attention, "CHUNK_CPU", sys.maxsize),
