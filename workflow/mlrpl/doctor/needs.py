@@ -216,7 +216,7 @@ class MemoryNeed:
         features: bytes of its features, training and test.
         host: bytes of host memory, of all at once.
         card: bytes of GPU memory; None without a GPU.
-        on_card: bytes of its features that go there, as `training.batches.Split` decides.
+        on_card: bytes of its features that go there, by the rule of `training.batches`.
         on_disk: bytes of its features that stay on the disk for want of memory.
         unknown: data sets of unknown size, and methods (with their data set) that
             cannot be counted; both are left out.
