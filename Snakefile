@@ -48,9 +48,11 @@ onstart:
 WORKFLOWS_OWN = dict(globals())
 for ablation in ABLATIONS:
 
-    include: ablation_file(ablation)
+    ablation_path = ablation_file(ablation)
 
-    keep_names(ablation_file(ablation), WORKFLOWS_OWN, globals())
+    include: ablation_path
+
+    keep_names(ablation_path, WORKFLOWS_OWN, globals())
 
 
 rule ablations:

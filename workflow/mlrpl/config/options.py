@@ -179,7 +179,7 @@ def check(values: Mapping[str, Any], where: str = "options") -> dict[str, Any]:
             raise UserError(f"{where}: unknown option {name}; {hint}")
     for name, value in values.items():
         spec = properties[name]
-        if not jsonschema.Draft202012Validator(spec).is_valid(value):
+        if not _validator(name).is_valid(value):
             hint = ""
             numeric = _kinds(spec) & {"integer", "number"}
             if numeric and isinstance(value, str) and isinstance(_number(value), float):
@@ -193,6 +193,11 @@ def check(values: Mapping[str, Any], where: str = "options") -> dict[str, Any]:
             f"{where}: projection: clip needs the raw map; set pooled to raw too"
         )
     return {name: _plain(value) for name, value in values.items()}
+
+
+@functools.cache
+def _validator(name: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(options_schema()["properties"][name])
 
 
 def resolve(

@@ -73,7 +73,7 @@ def experiment(config: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def title(config: Mapping[str, Any], method: str) -> str:
     """Return what a method is called: `sarl+loss=p_bce` after `sarl` if need be."""
-    titles = {canonical(config, key): text for key, text in config["titles"].items()}
+    titles = config["titles"]
     name, plus, overrides = method.partition("+")
     return titles.get(method, titles.get(name, name) + plus + overrides)
 

@@ -79,8 +79,10 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
         raise UserError("config key glove.url: missing; give it, or set glove.root")
     for method in config["methods"]:
         options.check_method(method, config["options"], config["methods"])
-    for method in config["titles"]:
-        options.canonical(method, config["options"], config["methods"])
+    config["titles"] = {
+        options.canonical(method, config["options"], config["methods"]): title
+        for method, title in config["titles"].items()
+    }
     for name, experiment in config["experiments"].items():
         _check_experiment(f"experiments.{name}", experiment, config)
     return config
