@@ -64,3 +64,12 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def inference(one_thread):
+    """Run torch on one thread and without gradients."""
+    import torch
+
+    with torch.no_grad():
+        yield

@@ -16,14 +16,7 @@ from mlrpl.text.export import text_tensors
 from support import tiny_clip
 from support.data_files import fails
 
-
-@pytest.fixture(scope="module", autouse=True)
-def settings():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.no_grad():
-        yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """What stands in for the fused kernels where they cannot be used."""
 
-import importlib.util
-import os
-import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -14,29 +11,7 @@ from mlrpl.methods.kernels import fused_attention as fused
 from mlrpl.methods.kernels import self_check
 from mlrpl.methods.kernels.bilinear_attention import _BilinearAttention
 from mlrpl.methods.kernels.fused_attention import FusedAttention
-
-needs_triton = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None, reason="Triton is not installed"
-)
-NAMES = ("attention", "mean", "locations", "classes", "direction")
-SHAPES = [
-    *["1x1x1x1", "3x7x5x19", "2x4x17x100", "1x3x20x128"],
-    *["2x3x5x1024", "1x2x4x2048", "2x49x3x33", "1x3x80x40"],
-]
-
-
-def python(repository, *arguments) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(repository / "workflow")}
-    environment |= {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done
-
+from support.kernels import needs_triton, python
 
 # ------------------------------------------------------- what stands in for the kernels
 

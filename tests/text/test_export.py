@@ -21,16 +21,9 @@ from support import tiny_clip
 from support.data_files import fails
 from support.encoders import near, random_rn101
 
+pytestmark = pytest.mark.usefixtures("inference")
+
 NAMES = ("person", "traffic light", "tvmonitor")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def settings():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with torch.no_grad():
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
