@@ -79,7 +79,7 @@ def test_a_step_trains_it(files, kind, name):
     make_optimizer(options, method).step(0.1)
     method.after_step()
     trained = dict(method.named_parameters())
-    grouped = [p for parameters, _ in method.groups() for p in parameters]
+    grouped = [p for group in method.groups() for p in group.parameters]
     assert len(grouped) == len(trained)
     assert {id(p) for p in grouped} == {id(p) for p in trained.values()}
     assert any(not torch.equal(before[n], p) for n, p in trained.items())

@@ -26,6 +26,16 @@ FAST = {
     "lr": 0.05,
     "warmup_lr": 0.01,
     "scale": 10,
+    "reduce_dim": 12,
+    "attention_dim": 6,
+    "output_dim": 8,
+    "gcn_dim": 6,
+    "pair_dim": 6,
+    "pair_hidden": 8,
+    "transfer_epoch": 1,
+    "memory_size": 4,
+    "prototypes": 3,
+    "prototype_every": 2,
 }
 
 
@@ -102,6 +112,7 @@ def write_features(
         with h5py.File(path, "w") as file:
             part = maps[start:stop].astype(np.float16)
             file["map"] = part
+            file["max"] = part.max(axis=2)
             file["global"] = part.mean(axis=2)[..., :1].repeat(DIM, axis=-1)
             file.attrs.update(
                 {

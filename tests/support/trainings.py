@@ -58,6 +58,7 @@ def make(
         class_vectors=torch.from_numpy(np.load(files.glove)),
         clip=ClipText(files.clip),
         known=torch.from_numpy(known),
+        grid=(tiny.GRID, tiny.GRID),
     )
     method = Method.from_options(found, inputs, seed).to(target)
     reads = method.reads

@@ -20,6 +20,7 @@ import functools
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jsonschema
@@ -200,24 +201,56 @@ def _validator(name: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(options_schema()["properties"][name])
 
 
+Recipes = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
 def resolve(
     method: str,
     base: Mapping[str, Any],
     methods: Mapping[str, Mapping[str, Any]],
+    recipes: Recipes = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return every option that applies to a method string, sorted by name.
+
+    An override goes over the method's own options, these over those of its recipe, and
+    these over those that all methods share.
 
     Args:
         method: `name` or `name+option=value+...`.
         base: the config's `options`, shared by all methods.
         methods: the config's `methods`: the options that each sets.
+        recipes: the config's `recipes`: of each recipe, the options of its methods.
 
     Raises:
         UserError: for an unknown method, a bad or repeated override, or one that does
-            not apply to the method.
+            not apply to the method, or a recipe that the method does not have.
     """
     name, overrides = _parse(method, methods)
-    return _resolve(method, {**base, **methods[name]}, overrides)
+    shared = _shared(method, name, overrides, base, methods, recipes)
+    return _resolve(method, shared, overrides)
+
+
+def _shared(
+    method: str,
+    name: str,
+    overrides: Mapping[str, Any],
+    base: Mapping[str, Any],
+    methods: Mapping[str, Mapping[str, Any]],
+    recipes: Recipes,
+) -> dict[str, Any]:
+    """Return the options that a method has before its overrides."""
+    values = {**base, **methods[name]}
+    recipe = overrides.get("recipe", values.get("recipe", "none"))
+    if recipe == "none":
+        return values
+    known = recipes.get(recipe, {})
+    if name not in known:
+        those = f"it is given for {', '.join(known)}" if known else "no method has one"
+        raise UserError(
+            f"method {method}: recipe: {name} has no recipe {recipe}; {those}; give "
+            f"recipes.{recipe}.{name} in the config, or set recipe=none"
+        )
+    return {**base, **known[name], **methods[name]}
 
 
 def _resolve(
@@ -232,20 +265,36 @@ def _resolve(
 
 
 def check_method(
-    name: str, base: Mapping[str, Any], methods: Mapping[str, Mapping[str, Any]]
+    name: str,
+    base: Mapping[str, Any],
+    methods: Mapping[str, Mapping[str, Any]],
+    recipes: Recipes = MappingProxyType({}),
 ) -> None:
-    """Check that a method of the config sets no option that does not apply to it.
+    """Check a method of the config, with each recipe that it has.
 
     Raises:
-        UserError: one line that names the method and the option.
+        UserError: one line that names the method and the option: one that does not
+            apply to it, or that both the method and its recipe set.
     """
+    resolve(name, base, methods, recipes)
     _resolve(name, base, methods[name])
+    for recipe, known in recipes.items():
+        if name not in known:
+            continue
+        if twice := sorted(known[name].keys() & methods[name].keys()):
+            raise UserError(
+                f"recipes.{recipe}.{name}: {twice[0]}: methods.{name} sets it too; "
+                "leave it to one of them"
+            )
+        own = {**known[name], **methods[name], "recipe": recipe}
+        _resolve(f"{name}+recipe={recipe}", base, own)
 
 
 def canonical(
     method: str,
     base: Mapping[str, Any],
     methods: Mapping[str, Mapping[str, Any]],
+    recipes: Recipes = MappingProxyType({}),
 ) -> str:
     """Return the one name of a method string's options.
 
@@ -255,10 +304,13 @@ def canonical(
     Raises:
         UserError: as `resolve`.
     """
-    wanted = resolve(method, base, methods)
+    wanted = resolve(method, base, methods, recipes)
     name, overrides = _parse(method, methods)
-    # An override decides its own value alone, so those without effect go one by one.
-    plain = {**defaults(), **check({**base, **methods[name]}, where=f"method {name}")}
+    # An override decides its own value alone, so those without effect go one by one; a
+    # recipe decides those of others, which is what they are compared with.
+    shared = _shared(method, name, overrides, base, methods, recipes)
+    plain = {**defaults(), **check(shared, where=f"method {name}")}
+    plain["recipe"] = methods[name].get("recipe", base.get("recipe", "none"))
     kept = [k for k in sorted(overrides) if wanted[k] != plain[k]]
     return "+".join([name, *(f"{k}={format_value(wanted[k])}" for k in kept)])
 

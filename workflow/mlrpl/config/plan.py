@@ -18,14 +18,19 @@ Numbers = float | Iterable[float]
 CHECKPOINTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
 
 
+def sources(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return what a method's options come from: those shared, methods, recipes."""
+    return config["options"], config["methods"], config["recipes"]
+
+
 def canonical(config: Mapping[str, Any], method: str) -> str:
     """Return the one name of a method with overrides (`options.canonical`)."""
-    return options.canonical(method, config["options"], config["methods"])
+    return options.canonical(method, *sources(config))
 
 
 def method_options(config: Mapping[str, Any], method: str) -> dict[str, Any]:
     """Return every option of a method with overrides (`options.resolve`)."""
-    return options.resolve(method, config["options"], config["methods"])
+    return options.resolve(method, *sources(config))
 
 
 def proportion(value: float) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from mlrpl.config import options
+from mlrpl.config import options, plan
 from mlrpl.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -77,10 +77,9 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
     glove = config["glove"]
     if glove["root"] is None and "url" not in glove:
         raise UserError("config key glove.url: missing; give it, or set glove.root")
-    for method in config["methods"]:
-        options.check_method(method, config["options"], config["methods"])
+    _check_methods(config)
     config["titles"] = {
-        options.canonical(method, config["options"], config["methods"]): title
+        plan.canonical(config, method): title
         for method, title in config["titles"].items()
     }
     for name, experiment in config["experiments"].items():
@@ -217,6 +216,19 @@ def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
                 )
 
 
+def _check_methods(config: Mapping[str, Any]) -> None:
+    """Check the options of the methods, and that recipes are of methods there are."""
+    for recipe, known in config["recipes"].items():
+        for name in known:
+            if name not in config["methods"]:
+                raise UserError(
+                    f"config key recipes.{recipe}.{name}: unknown method; the methods "
+                    f"are {', '.join(config['methods'])}"
+                )
+    for name in config["methods"]:
+        options.check_method(name, *plan.sources(config))
+
+
 def _check_experiment(
     where: str, experiment: dict[str, Any], config: Mapping[str, Any]
 ) -> None:
@@ -232,6 +244,6 @@ def _check_experiment(
             )
     for method in experiment["methods"]:
         try:
-            options.canonical(method, config["options"], config["methods"])
+            plan.canonical(config, method)
         except UserError as error:
             raise UserError(f"config key {where}.methods: {error}") from None

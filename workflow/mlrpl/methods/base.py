@@ -9,7 +9,7 @@ a step are made on the batch's device. The training loop sets `train()` and `eva
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from torch import Tensor, nn
 
@@ -33,11 +33,49 @@ class Batch:
     images: Tensor
 
 
+class Located(NamedTuple):
+    """What a head makes of images' features.
+
+    Attributes:
+        class_features: [B, C, D], or what the classes share.
+        evidence: [B, C, L], how much each location speaks for a class: the share of
+            the class's attention times the sum of the location's channels, of which
+            `class_features` are the sum over the locations; None if nobody asked.
+    """
+
+    class_features: Tensor
+    evidence: Tensor | None
+
+
 class TrainingImages(Protocol):
-    """The training images, as `start_epoch` may read them."""
+    """The training images, as `start_epoch` may read them.
+
+    Attributes:
+        steps: the optimiser's steps of an epoch.
+    """
+
+    steps: int
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Iterate over the first view in order."""
+
+    def located(self, size: int) -> Iterator[tuple[Batch, Located]]:
+        """Iterate with what the head makes of them as in a test, without gradients."""
+
+
+class Group(NamedTuple):
+    """Trained parameters that share a learning rate.
+
+    Attributes:
+        parameters: the parameters.
+        factor: of the setting's rate.
+        rate: a rate of their own in place of `lr`, which then follows the schedule too;
+            for single numbers, which each step of Adam moves by about its rate.
+    """
+
+    parameters: list[nn.Parameter]
+    factor: float = 1.0
+    rate: float | None = None
 
 
 class Part(nn.Module):
@@ -68,23 +106,27 @@ class Part(nn.Module):
     def after_step(self) -> None:
         """Do what follows the optimiser's step: clamps, moving averages."""
 
-    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return groups of trained parameters, each with a factor of the rate."""
-        return [(list(self.parameters()), 1.0)]
+    def groups(self) -> list[Group]:
+        """Return the trained parameters, in groups of one learning rate."""
+        return [Group(list(self.parameters()))]
 
 
 class Head(Part):
     """From an image's cached features to class features, and from these to logits.
 
     Attributes:
-        reads: which cached feature it takes, "map" or "global".
+        reads: which cached feature it takes, "map", "global" or "max".
         has_class_features: whether each class has a feature of its own, [B, C, D], on
             which a transfer can work.
+        class_dim: D of these.
+        has_evidence: whether `located` can say where in the map they come from.
     """
 
     kind = "head"
     reads: str
     has_class_features: bool
+    class_dim: int
+    has_evidence = False
 
     def prepare(self) -> Any:
         """Return what does not depend on the images, such as text features."""
@@ -94,8 +136,15 @@ class Head(Part):
         """Return the features of images: [B, C, D], or what the classes share."""
         raise NotImplementedError
 
+    def located(self, features: Tensor) -> Located:
+        """Return the same with the evidence of each location, of maps [B, L, K]."""
+        raise NotImplementedError
+
     def logits(self, class_features: Tensor, prepared: Any) -> Tensor:
-        """Return the logits [B, C] of class features, in fp32.
+        """Return the logits [B, C] of class features.
+
+        Products are in the setting's precision (`methods.precision`): what needs fp32
+        asks for it.
 
         Args:
             class_features: as from `class_features`, perhaps changed by a transfer.
@@ -110,7 +159,14 @@ class Loss(Part):
     kind = "loss"
 
     def forward(self, scores: Scores, labels: Tensor) -> Tensor:
-        """Return the loss of scores [B, C] and labels [B, C] in -1, 0 and 1."""
+        """Return the loss of scores [B, C] and labels [B, C], a scalar.
+
+        Args:
+            scores: of the classes.
+            labels: whole numbers -1, 0 and 1; or floating-point targets from -1 to 1,
+                t > 0 a positive with weight t and a negative with weight 1 - t, t < 0
+                the reverse, 0 unknown, through which a gradient may flow.
+        """
         raise NotImplementedError
 
 
@@ -121,13 +177,15 @@ class Step:
     Attributes:
         batch: the images.
         class_features: the head's, [B, C, D].
+        evidence: [B, C, L] as in `Located`, for a transfer that needs it.
         scores: of these.
         rescore: scores of changed class features, by the same head.
-        loss: of scores and labels.
+        loss: of scores and labels, hard or soft (`Loss.forward`).
     """
 
     batch: Batch
     class_features: Tensor
+    evidence: Tensor | None
     scores: Scores
     rescore: Callable[[Tensor], Scores]
     loss: Callable[[Scores, Tensor], Tensor]
@@ -138,10 +196,12 @@ class Transfer(Part):
 
     Attributes:
         needs_class_features: whether it works only on a head that has them.
+        needs_evidence: whether it asks where they come from.
     """
 
     kind = "transfer"
     needs_class_features = True
+    needs_evidence = False
 
     def forward(self, step: Step) -> Tensor:
         """Return the loss of the step, a scalar."""

@@ -64,7 +64,7 @@ class Count:
     """What a method takes.
 
     Attributes:
-        reads: the cached feature that it takes, "map" or "global".
+        reads: the cached feature that it takes, "map", "global" or "max".
         parameters: how many are trained.
         state: bytes of all its tensors, the frozen ones too.
         step: operations of the loss of a batch and of its gradients.
@@ -202,15 +202,18 @@ def _build(options: Options, shapes: Shapes) -> Method:
             clip=_Text(shapes),
             known=torch.empty(shapes.images, shapes.classes, dtype=torch.int8),
             context=context,
+            grid=(1, shapes.locations),  # only their number counts
         )
         # What was worked out from values is on the CPU.
         return Method.from_options(options, inputs, seed=0).to("meta")
 
 
 def _features(method: Method, shapes: Shapes, images: int) -> Tensor:
-    shape: tuple[int, ...] = (images, shapes.embed_dim)
-    if method.reads == "map":
-        shape = (images, shapes.locations, shapes.channels)
+    shape = {
+        "map": (images, shapes.locations, shapes.channels),
+        "global": (images, shapes.embed_dim),
+        "max": (images, shapes.channels),
+    }[method.reads]
     return torch.empty(shape, device="meta")
 
 

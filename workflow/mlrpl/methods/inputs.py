@@ -20,6 +20,9 @@ class Inputs:
             a method counts over the data set (co-occurrence, say) it counts here, so
             that it sees no label that the training does not know.
         context: start [M, W] of the context vectors, where they start from a text.
+        grid: rows and columns of the map's locations, L of them.
+        class_dim: width of the head's class features, for a transfer; None before the
+            head is built, and without class features.
     """
 
     map_channels: int
@@ -28,6 +31,8 @@ class Inputs:
     clip: ClipText
     known: Tensor | None = None
     context: Tensor | None = None
+    grid: tuple[int, int] | None = None
+    class_dim: int | None = None
 
     @property
     def classes(self) -> int:

@@ -1,6 +1,7 @@
 """One method: a head, a transfer and a loss, built from a run's options."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from mlrpl.config.options import Options
 from mlrpl.errors import UserError
-from mlrpl.methods.base import Batch, Head, Loss, Step, TrainingImages, Transfer
+from mlrpl.methods.base import Batch, Group, Head, Located, Loss, Step, Transfer
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.parts import part_class
 from mlrpl.methods.precision import at_least_fp32, products
@@ -39,14 +40,22 @@ class Method(nn.Module):
             precision: of the head's products: "fp32", "bf16" or "auto".
 
         Raises:
-            UserError: when the transfer needs class features and the head has none.
+            UserError: when the transfer needs class features, or where they come from,
+                and the head has none.
         """
         super().__init__()
+        names = type(transfer).__name__, type(head).__name__
         if transfer.needs_class_features and not head.has_class_features:
             raise UserError(
-                f"options: transfer: {type(transfer).__name__} works on a feature for "
-                f"each class, and {type(head).__name__} has none with these options; "
-                "choose another head or visual module, or transfer=none"
+                f"options: transfer: {names[0]} works on a feature for each class, and "
+                f"{names[1]} has none with these options; choose another head or "
+                "visual module, or transfer=none"
+            )
+        if transfer.needs_evidence and not head.has_evidence:
+            raise UserError(
+                f"options: transfer: {names[0]} asks where in the map a class is, which "
+                f"{names[1]} does not say with these options; choose another head or "
+                "visual module, or another transfer"
             )
         self.head, self.transfer, self.loss_part = head, transfer, loss
         self.score, self.precision = SCORES[score], precision
@@ -66,11 +75,13 @@ class Method(nn.Module):
             torch.manual_seed(seed)
             part = part_class(kind, options[kind])
             parts.append(part.from_options(options, inputs))
+            if kind == "head" and parts[0].has_class_features:
+                inputs = replace(inputs, class_dim=parts[0].class_dim)
         return cls(*parts, score=options.score, precision=options.precision)
 
     @property
     def reads(self) -> str:
-        """The cached feature that a batch holds: "map" or "global"."""
+        """The cached feature that a batch holds: "map", "global" or "max"."""
         return self.head.reads
 
     @property
@@ -84,22 +95,28 @@ class Method(nn.Module):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the loss of a batch, a scalar."""
-        class_features = self.class_features(batch.features)
+        found = self.located(batch.features)
         # Last, so that backward its activations are the first to go.
         prepared = self.prepare()
 
         def rescore(changed: Tensor) -> Scores:
-            return self.score(self.head.logits(changed, prepared))
+            return self._scored(changed, prepared)
 
-        scores = rescore(class_features)
-        step = Step(batch, class_features, scores, rescore, self.loss_part)
+        scores = rescore(found.class_features)
+        step = Step(batch, *found, scores, rescore, self.loss_part)
         return self.transfer(step)
 
-    def class_features(self, features: Tensor) -> Tensor:
-        """Return the head's features of images, in fp32 at least."""
+    def located(self, features: Tensor) -> Located:
+        """Return what the head makes of images, in fp32 at least.
+
+        With the evidence of each location if the transfer asks for it.
+        """
         with products(features.device, self.precision):
-            found = self.head.class_features(features)
-        return at_least_fp32(found)
+            if self.transfer.needs_evidence:
+                found = self.head.located(features)
+            else:
+                found = Located(self.head.class_features(features), None)
+        return Located(*(x if x is None else at_least_fp32(x) for x in found))
 
     def prepare(self) -> Any:
         """Return what scoring needs besides images; once for a whole test."""
@@ -113,16 +130,34 @@ class Method(nn.Module):
             features: cached features, as `reads` says.
             prepared: what `prepare()` returned, if it is at hand.
         """
-        class_features = self.class_features(features)
+        with products(features.device, self.precision):
+            found = at_least_fp32(self.head.class_features(features))
         prepared = self.prepare() if prepared is None else prepared
-        return self.score(self.head.logits(class_features, prepared))
+        return self._scored(found, prepared)
 
     def score_images(self, features: Tensor, prepared: Any = None) -> Tensor:
         """Return the ranking scores [B, C] of images; as `scores`."""
         return self.scores(features, prepared).ranking
 
-    def start_epoch(self, epoch: int, training: TrainingImages) -> Hashable:
-        """Prepare an epoch, the first being 1; return its phase."""
+    def _scored(self, class_features: Tensor, prepared: Any) -> Scores:
+        with products(class_features.device, self.precision):
+            logits = self.head.logits(class_features, prepared)
+        return self.score(at_least_fp32(logits))
+
+    def start_epoch(
+        self,
+        epoch: int,
+        batches: Callable[[int], Iterator[Batch]],
+        steps: int,
+    ) -> Hashable:
+        """Prepare an epoch; return its phase.
+
+        Args:
+            epoch: its number, the first being 1.
+            batches: iterates over the training images in order, so many at a time.
+            steps: the optimiser's steps that the epoch will have.
+        """
+        training = _Training(self, batches, steps)
         return tuple(part.start_epoch(epoch, training) for part in self._parts)
 
     def after_step(self) -> None:
@@ -130,8 +165,8 @@ class Method(nn.Module):
         for part in self._parts:
             part.after_step()
 
-    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return groups of trained parameters, each with a factor of the rate."""
+    def groups(self) -> list[Group]:
+        """Return the trained parameters, in groups of one learning rate."""
         return [group for part in self._parts for group in part.groups()]
 
     @property
@@ -155,3 +190,19 @@ class Method(nn.Module):
             for name, parameter in part.named_parameters(recurse=False):
                 counts[name.removeprefix("log_")] = parameter.numel()
         return {**counts, "total": sum(counts.values())}
+
+
+@dataclass(frozen=True)
+class _Training:
+    """The training images as parts see them (`base.TrainingImages`)."""
+
+    method: Method
+    batches: Callable[[int], Iterator[Batch]]
+    steps: int
+
+    @torch.no_grad()
+    def located(self, size: int) -> Iterator[tuple[Batch, Located]]:
+        """Iterate with what the head makes of them as in a test, without gradients."""
+        self.method.eval()
+        for batch in self.batches(size):
+            yield batch, self.method.located(batch.features)

@@ -70,7 +70,10 @@ def learning_rate(options: Options, epoch: int) -> float:
 
 def make_optimizer(options: Options, method: Method) -> SGD | AdamW:
     """Return the optimiser over the method's groups of parameters."""
-    groups = [Group(parameters, factor) for parameters, factor in method.groups()]
+    groups = [
+        Group(own.parameters, own.factor if own.rate is None else own.rate / options.lr)
+        for own in method.groups()
+    ]
     if options.optimizer == "adamw":
         return AdamW(groups, options.weight_decay)
     return SGD(groups, options.momentum, options.weight_decay)
@@ -160,7 +163,8 @@ def train(
         if epoch:
             lr = learning_rate(options, epoch - 1)
             torch.manual_seed(draws_seed(seed, epoch))
-            gradients.phase = method.start_epoch(epoch, training)
+            steps = math.ceil(len(training) / options.batch_size)
+            gradients.phase = method.start_epoch(epoch, training.batches, steps)
             batches = training.shuffled(options.batch_size, seed, epoch)
             loss = run_epoch(gradients, optimizer, lr, batches)
             if not math.isfinite(loss):

@@ -150,6 +150,7 @@ def build(
         clip=loaded.clip,
         known=torch.from_numpy(loaded.known),
         context=loaded.context,
+        grid=loaded.train_cache.grid,
     )
     method = Method.from_options(setting.options, inputs, setting.seed).to(device)
     reads, labels = method.reads, loaded.test_index.labels

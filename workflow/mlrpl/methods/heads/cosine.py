@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlrpl.config.options import Options
-from mlrpl.methods.base import Head
+from mlrpl.methods.base import Group, Head, Located
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.parts import part_class
-from mlrpl.methods.precision import at_least_fp32
+from mlrpl.methods.precision import at_least_fp32, fp32_products
 from mlrpl.text.prompts import Prompts
 from mlrpl.text.tower import TextTower
 
@@ -59,6 +59,8 @@ class CosineHead(Head):
         self.visual = visual
         self.reads = visual.reads
         self.has_class_features = visual.per_class
+        self.class_dim = inputs.embed_dim
+        self.has_evidence = hasattr(visual, "located")
         self.lr_visual = lr_visual
         self.tower = TextTower(clip)
         self.prompts = Prompts(
@@ -99,18 +101,23 @@ class CosineHead(Head):
         """Return the visual features [B, C, D], or [B, 1, D] (Eq. 3-6)."""
         return self.visual(features)
 
+    def located(self, features: Tensor) -> Located:
+        """Return the visual features [B, C, D] and the evidence [B, C, L]."""
+        return self.visual.located(features)
+
     def logits(self, class_features: Tensor, prepared: Tensor) -> Tensor:
         """Return the scaled cosines [B, C] (Eq. 9)."""
-        visual = F.normalize(class_features, dim=-1)
-        if visual.shape[1] == 1:
-            cosine = visual[:, 0] @ prepared.T
-        else:
-            cosine = (visual * prepared).sum(-1)
-        return self.log_scale.exp() * cosine
+        with fp32_products(class_features.device):
+            visual = F.normalize(class_features, dim=-1)
+            if visual.shape[1] == 1:
+                cosine = visual[:, 0] @ prepared.T
+            else:
+                cosine = (visual * prepared).sum(-1)
+            return self.log_scale.exp() * cosine
 
-    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+    def groups(self) -> list[Group]:
         """Return the visual module at its own rate, and the rest."""
         visual = list(self.visual.parameters())
         named = self.named_parameters()
         rest = [p for name, p in named if not name.startswith("visual.")]
-        return [(visual, self.lr_visual), (rest, 1.0)]
+        return [Group(visual, self.lr_visual), Group(rest)]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mlrpl.methods.base import Head
 from mlrpl.methods.inputs import Inputs
+from mlrpl.methods.precision import fp32_products
 
 
 class LinearHead(Head):
@@ -47,4 +48,5 @@ class LinearHead(Head):
 
     def logits(self, class_features: Tensor, prepared: None) -> Tensor:
         """Return the logits [B, C]."""
-        return self.classifier(class_features)
+        with fp32_products(class_features.device):
+            return self.classifier(class_features)

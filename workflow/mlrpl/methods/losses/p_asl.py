@@ -5,6 +5,7 @@ from torch import Tensor
 
 from mlrpl.methods.base import Loss
 from mlrpl.methods.inputs import Inputs
+from mlrpl.methods.losses.soft_targets import mixed
 from mlrpl.methods.scores import Scores
 
 
@@ -44,14 +45,16 @@ class PartialAsymmetricLoss(Loss):
             log_not_q = torch.log((scores.log_not_p.exp() + self.margin).clamp(max=1))
         else:
             log_not_q = scores.log_not_p
-        positive = labels > 0
-        loss = torch.where(positive, scores.log_p, log_not_q)
         bases = scores.log_not_p.exp(), q
         if self.detach:
             bases = tuple(base.detach() for base in bases)
         else:  # bounds the slope of base ** gamma at 0 for gamma below 1
             bases = tuple(base.clamp(min=1e-8) for base in bases)
-        focal = torch.where(
-            positive, bases[0] ** self.gamma_pos, bases[1] ** self.gamma_neg
-        )
-        return -(loss * focal).masked_fill(labels == 0, 0).sum() / len(labels)
+        positive = labels > 0
+        focal = bases[0] ** self.gamma_pos, bases[1] ** self.gamma_neg
+        if labels.is_floating_point():
+            loss = mixed(scores.log_p * focal[0], log_not_q * focal[1], labels)
+        else:
+            loss = torch.where(positive, scores.log_p, log_not_q)
+            loss = loss * torch.where(positive, *focal)
+        return -loss.masked_fill(labels == 0, 0).sum() / len(labels)

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from mlrpl.methods.base import Loss
 from mlrpl.methods.inputs import Inputs
+from mlrpl.methods.losses.soft_targets import mixed
 from mlrpl.methods.scores import Scores
 
 # Durand et al. (CVPR 2019), Eq. 2: g(p) = alpha p^gamma + beta with g(1) = 1,
@@ -29,7 +30,11 @@ class PartialBCE(Loss):
     def forward(self, scores: Scores, labels: Tensor) -> Tensor:
         """Return the loss of a batch, a scalar; zero without a known label."""
         known = labels != 0
-        loss = -torch.where(labels > 0, scores.log_p, scores.log_not_p)
+        positive, negative = -scores.log_p, -scores.log_not_p
+        if labels.is_floating_point():
+            loss = mixed(positive, negative, labels)
+        else:
+            loss = torch.where(labels > 0, positive, negative)
         loss = loss.masked_fill(~known, 0)
         if self.weight == "none":
             return loss.sum() / known.sum().clamp(min=1)
