@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -131,3 +132,44 @@ def test_durands_weight():
     full = torch.ones(1, 10)
     one = PartialBCE(p_bce_weight="durand")(sigmoid(torch.zeros(1, 10)), full)
     assert float(one) == pytest.approx(math.log(2))  # g(1) = 1
+
+
+def test_soft_targets_are_the_labs_partial_bce(oracles):
+    """`BCELoss` of HCP-MLR-PL; targets within its margin are unknown ones."""
+    with np.load(oracles / "methods/hcp_partial_bce.npz") as data:
+        for margin in (0.0, 0.5, 0.75, 0.95):
+            logits = torch.tensor(data["logits"], requires_grad=True)
+            targets = torch.tensor(data["targets"], requires_grad=True)
+            known = targets.detach().abs() > margin
+            loss = PartialBCE()(sigmoid(logits), targets * known)
+            loss.backward()
+            for found, name in (
+                (loss, f"loss_m{margin}"),
+                (logits.grad, f"g.logits_m{margin}"),
+                (targets.grad, f"g.targets_m{margin}"),
+            ):
+                np.testing.assert_allclose(found.detach(), data[name], atol=1e-6)
+        nothing = PartialBCE()(sigmoid(logits), torch.zeros_like(targets))
+        assert nothing == data["loss_no_known"] == 0
+
+
+@pytest.mark.parametrize("loss", [PartialAsymmetricLoss(), PartialBCE()])
+def test_soft_targets_of_one_are_the_labels(loss):
+    torch.manual_seed(0)
+    logits = torch.randn(5, 4, dtype=torch.float64)
+    labels = torch.randint(-1, 2, (5, 4), dtype=torch.int8)
+    torch.testing.assert_close(
+        loss(sigmoid(logits), labels.double()), loss(sigmoid(logits), labels)
+    )
+
+
+def test_a_soft_target_is_a_positive_and_a_negative_by_its_weight():
+    logits = torch.tensor([[0.3, -2.0]])
+    loss = PartialAsymmetricLoss()
+    one, other = (
+        loss(sigmoid(logits), torch.tensor([[sign, 0.0]])) for sign in (1.0, -1.0)
+    )
+    mixed = loss(sigmoid(logits), torch.tensor([[0.25, 0.0]]))
+    torch.testing.assert_close(mixed, 0.25 * one + 0.75 * other)
+    mixed = loss(sigmoid(logits), torch.tensor([[-0.25, 0.0]]))
+    torch.testing.assert_close(mixed, 0.25 * other + 0.75 * one)

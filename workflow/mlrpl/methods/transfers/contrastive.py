@@ -29,7 +29,7 @@ class ContrastiveLoss(nn.Module):
         """
         unit = F.normalize(class_features, dim=-1, eps=EPS).transpose(0, 1)
         cosine = unit @ unit.transpose(1, 2)  # [C, B, B]
-        positive, negative = (labels.T == sign for sign in (1, -1))
+        positive, negative = (sign == labels.T for sign in (1, -1))
         # Entries in the order of the public code: by the pair, then by the class.
         first, second = torch.triu_indices(*2 * (len(labels),), 1, device=labels.device)
         cosine = cosine[:, first, second].T  # [pairs, C]
@@ -64,7 +64,7 @@ class ContrastiveLoss(nn.Module):
 
 
 def rank(keys: Tensor) -> Tensor:
-    """Return the place of each key in ascending order; of equal ones the first first."""
+    """Return the place of each key in ascending order; equal ones as they stand."""
     order = torch.argsort(keys, stable=True)
     places = torch.empty_like(order)
     places[order] = torch.arange(len(order), device=order.device)

@@ -8,6 +8,8 @@ a transformed map that they weight and sum over the locations.
 import torch
 from torch import Tensor, nn
 
+from mlrpl.methods.base import Located
+from mlrpl.methods.decoupling import evidence
 from mlrpl.methods.inputs import Inputs
 
 
@@ -43,5 +45,15 @@ class SemanticAttention(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return class features [B, C, D] of maps [B, L, K]."""
-        mask = torch.sigmoid(self.activation(features)).transpose(1, 2)
+        return self._pooled(features, self._mask(features))
+
+    def located(self, features: Tensor) -> Located:
+        """Return class features [B, C, D] and the evidence of the map, [B, C, L]."""
+        mask = self._mask(features)
+        return Located(self._pooled(features, mask), evidence(mask, features))
+
+    def _mask(self, features: Tensor) -> Tensor:
+        return torch.sigmoid(self.activation(features)).transpose(1, 2)
+
+    def _pooled(self, features: Tensor, mask: Tensor) -> Tensor:
         return self.to_text(mask @ self.transform(features))

@@ -1,24 +1,18 @@
-"""The semantic decoupling module (Eq. 3-6), guided by GloVe vectors.
-
-Between Eq. 3's P and Eq. 4's F_att stands no non-linearity, so the attention logit of
-class c at location l is v . tanh(U f_l * V x_c) with v = P w, w the weight of F_att.
-Computed that way it is the same function with the same gradients, without a product of
-a [B, L, C, J] tensor with the J x J matrix P. The softmax over the locations removes
-the biases of P and of F_att from the attention.
-"""
+"""The semantic decoupling module (Eq. 3-6), guided by GloVe vectors."""
 
 import torch
 from torch import Tensor, nn
 
+from mlrpl.methods.base import Located
+from mlrpl.methods.decoupling import Decoupling, evidence
 from mlrpl.methods.inputs import Inputs
-from mlrpl.methods.kernels.bilinear_attention import bilinear_attention
 
 
-class SemanticDecoupling(nn.Module):
+class SemanticDecoupling(Decoupling):
     """Attention over the locations for each class, and a linear map to the text space.
 
-    The parameters are those of a literal implementation, by name and number: U, V
-    without bias, P and F_att with bias, and the linear map to the text dimension.
+    The parameters are those of a literal implementation, by name and number: those of
+    `Decoupling`, and the linear map to the text dimension.
     """
 
     reads = "map"
@@ -42,14 +36,9 @@ class SemanticDecoupling(nn.Module):
                 "raw", it sums the map itself (2048-to-512 map).
             projection: with "clip" the map to the text space starts as CLIP's own.
         """
-        super().__init__()
+        channels = inputs.map_channels
+        super().__init__(channels, inputs.class_vectors, joint_dim)
         self.pooled = pooled
-        vectors, channels = inputs.class_vectors.clone(), inputs.map_channels
-        self.register_buffer("class_vectors", vectors, persistent=False)
-        self.U = nn.Linear(channels, joint_dim, bias=False)
-        self.V = nn.Linear(vectors.shape[1], joint_dim, bias=False)
-        self.P = nn.Linear(joint_dim, joint_dim)
-        self.F_att = nn.Linear(joint_dim, 1)
         source = joint_dim if pooled == "fused" else channels
         self.to_text = nn.Linear(source, inputs.embed_dim)
         if projection == "clip":
@@ -60,7 +49,15 @@ class SemanticDecoupling(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return class features [B, C, D] of maps [B, L, K]."""
-        attention, joint = self._attend(features)
+        return self._pooled(features, *self.attend(features))
+
+    def located(self, features: Tensor) -> Located:
+        """Return class features [B, C, D] and the evidence of the map, [B, C, L]."""
+        attention, joint = self.attend(features)
+        pooled = self._pooled(features, attention, joint)
+        return Located(pooled, evidence(attention, features))
+
+    def _pooled(self, features: Tensor, attention: Tensor, joint: Tensor) -> Tensor:
         if self.pooled == "fused":
             # P is linear and the attention sums to 1, so P and its bias can follow the
             # sum of Eq. 6, and P and the map to the text space make one matrix.
@@ -71,13 +68,3 @@ class SemanticDecoupling(nn.Module):
         if len(self.class_vectors) < features.shape[1]:
             return self.to_text(attention @ features)
         return attention @ self.to_text(features)
-
-    def attention(self, features: Tensor) -> Tensor:
-        """Return the attention a of Eq. 5, [B, C, L], of maps [B, L, K]."""
-        return self._attend(features)[0]
-
-    def _attend(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        direction = (self.F_att.weight @ self.P.weight)[0]
-        return bilinear_attention(
-            self.U(features), self.V(self.class_vectors), direction
-        )
