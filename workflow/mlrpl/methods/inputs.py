@@ -38,3 +38,10 @@ class Inputs:
     def classes(self) -> int:
         """C, the number of classes."""
         return len(self.class_vectors)
+
+    @property
+    def class_names(self) -> list[str]:
+        """The classes' names, for messages; their numbers without a text side."""
+        if self.clip is None:
+            return [f"class {number}" for number in range(self.classes)]
+        return list(self.clip.classes)

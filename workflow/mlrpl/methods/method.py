@@ -54,8 +54,8 @@ class Method(nn.Module):
         if transfer.needs_evidence and not head.has_evidence:
             raise UserError(
                 f"options: transfer: {names[0]} asks where in the map a class is, and "
-                f"{names[1]} does not say it with these options; choose another head or "
-                "visual module, or another transfer"
+                f"{names[1]} does not say it with these options; choose another head "
+                "or visual module, or another transfer"
             )
         self.head, self.transfer, self.loss_part = head, transfer, loss
         self.score, self.precision = SCORES[score], precision

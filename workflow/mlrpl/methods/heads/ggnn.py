@@ -6,13 +6,13 @@ each class's own classifier. SST, HST, SARB and DSRB work on this head (HCP-MLR-
 original is `reduce_dim=0`, `attention_dim=1024`, `output_dim=2048`.
 """
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mlrpl.methods.base import Head, Located
+from mlrpl.methods.classifiers import Classifiers
 from mlrpl.methods.cooccurrence import conditional
 from mlrpl.methods.decoupling import Decoupling, evidence
 from mlrpl.methods.gated_graph import GatedGraph
@@ -109,18 +109,3 @@ class GatedGraphHead(Head):
     def classified(self, outputs: Tensor, prepared: Any) -> Tensor:
         """Return the logits [B, C] of the classes' outputs [B, C, output_dim]."""
         return self.classifier(outputs)
-
-
-class Classifiers(nn.Module):
-    """A linear classifier for each class on an input of its own."""
-
-    def __init__(self, classes: int, width: int):
-        """Draw weights [C, D] and biases [C] from +-1 / sqrt(D), as SSGRL's code."""
-        super().__init__()
-        bound = 1 / math.sqrt(width)
-        self.weight = nn.Parameter(torch.empty(classes, width).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(classes).uniform_(-bound, bound))
-
-    def forward(self, outputs: Tensor) -> Tensor:
-        """Return the logits [B, C] of outputs [B, C, D]."""
-        return (outputs * self.weight).sum(dim=-1) + self.bias
