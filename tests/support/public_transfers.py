@@ -28,7 +28,10 @@ NAMES = {
 }
 # The sizes of the oracle files; everything else at its default.
 SIZES = {"pair_dim": 6, "pair_hidden": 8, "memory_size": 4, "prototypes": 3}
-NO_FILE = ("memory.features", "prototypes.centers", "prototypes.filled")
+NO_FILE = (
+    "memory.features",
+    *(f"prototypes.{name}" for name in ("centers", "filled", "means", "present")),
+)
 
 
 def make_transfer(kind: str, inputs, **options):
