@@ -138,12 +138,15 @@ class BlendingTransfer(StagedTransfer):
         """Return which classes are drawn among an image's unknown ones, [B, C].
 
         As the public code, by the largest of uniform numbers that are 0 for known
-        labels; where there are too few unknown ones, those in front are drawn only with
-        `blend_known`.
+        labels. Where too few are unknown, known ones (of one, the first class) are
+        drawn too with `blend_known`.
         """
         unknown = labels == 0
         keys = self.draw(labels) * unknown
-        top = keys.argsort(dim=1, descending=True, stable=True)[:, :number]
+        if number == 1:
+            top = keys.argmax(dim=1, keepdim=True)
+        else:
+            top = keys.topk(min(number, labels.shape[1]), dim=1).indices
         drawn = torch.zeros_like(unknown).scatter_(1, top, True)
         return drawn if self.blend_known else drawn & unknown
 
