@@ -9,10 +9,11 @@ import pytest
 
 from mlrpl.data.index import Index
 from mlrpl.encoder.clip import load_clip
+from mlrpl.errors import UserError
 from mlrpl.text.clip_text import ClipText
 from mlrpl.text.export import export_clip
 from mlrpl.training.feature_cache import FeatureCache
-from support import tiny_clip
+from support import tiny, tiny_clip
 from support.data_files import fails
 from support.pictures import COUNT, SIZE
 
@@ -118,3 +119,16 @@ def test_reading_features_needs_neither_torch_nor_open_clip(halves, repository):
         text=True,
     )
     assert done.stdout.splitlines() == [f"({COUNT}, 4, 256)", "set()"], done.stderr
+
+
+def test_a_cache_made_before_there_was_a_maximum_still_serves_the_others(tmp_path):
+    files = tiny.write_files(tmp_path)
+    with h5py.File(files.train_features[1], "a") as file:
+        del file["max"]
+    cache = FeatureCache(files.train_features)
+    assert cache.read_maps().shape[1:] == (tiny.GRID**2, tiny.CHANNELS)
+    with pytest.raises(UserError) as caught:
+        cache.read("max")
+    said = str(caught.value)
+    assert files.train_features[1] in said and "\n" not in said
+    assert "has no max features, which the method reads; remake it" in said

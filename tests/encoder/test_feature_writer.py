@@ -18,7 +18,8 @@ GRID = (2, 1)
 def fake(pixels):
     """A map and a feature that tell images apart."""
     values = pixels.flatten(1).float().mean(1, keepdim=True)
-    return Encoded(values[:, None].expand(-1, 2, 3), GRID, values.expand(-1, 4))
+    maps = values[:, None].expand(-1, 2, 3)
+    return Encoded(maps, GRID, values.expand(-1, 4), 2 * values.expand(-1, 3))
 
 
 class Small:
@@ -48,6 +49,7 @@ def test_a_full_gpu_gets_smaller_parts_and_keeps_to_them(capsys):
         assert encoded.grid == GRID
         assert torch.equal(encoded.map, fake(pixels(count)).map)
         assert torch.equal(encoded.feature, fake(pixels(count)).feature)
+        assert torch.equal(encoded.maximum, fake(pixels(count)).maximum)
     assert small.calls == [8, 4, *[2] * 4, *[2] * 4, 2, 2, 1]
     said = capsys.readouterr().err.splitlines()
     assert [line.split("; ")[1].split()[0] for line in said] == ["4", "2"]
@@ -59,7 +61,7 @@ def test_no_room_for_one_image_is_one_line():
 
 
 def shapes():
-    return {"map": (2, 3), "global": (4,)}
+    return {"map": (2, 3), "global": (4,), "max": (3,)}
 
 
 def test_everything_is_written_in_its_place(tmp_path):
@@ -79,6 +81,7 @@ def test_everything_is_written_in_its_place(tmp_path):
         expected = np.arange(8)[:, None] + np.array([0, 10])
         assert np.array_equal(file["map"][:, :, 1, 2], expected)
         assert np.array_equal(file["global"][:, :, 3], expected)
+        assert np.array_equal(file["max"][:, :, 2], 2 * expected)
         assert file["map"].dtype == np.float16
 
 

@@ -36,6 +36,8 @@ def test_features_are_the_models_and_say_where_they_come_from(
         assert {maps.dtype, features.dtype} == {np.dtype(np.float16)}
         assert maps.chunks is None and maps.compression is None
         maps, features = maps[:].astype(np.float32), features[:].astype(np.float32)
+        largest = shard["max"][:].astype(np.float32)
+        assert largest.shape == (COUNT, 2, 256)
     mean, std = torch.tensor(CLIP_MEAN), torch.tensor(CLIP_STD)
     for row, data in enumerate(pictures.values()):
         image = Image.open(io.BytesIO(data)).convert("RGB")
@@ -47,8 +49,13 @@ def test_features_are_the_models_and_say_where_they_come_from(
                 x = model.visual.stem(images)
                 for layer in "1234":
                     x = getattr(model.visual, f"layer{layer}")(x)
+                before = x.flatten(2).amax(2)  # over all locations, not pooled ones
                 x = F.avg_pool2d(x, 2)
                 feature = model.visual.attnpool(x)
+            np.testing.assert_allclose(
+                largest[row, view], before[0], rtol=2e-3, atol=1e-3
+            )
+            assert (before > x.flatten(2).amax(2)).any()
             x = x.flatten(2).transpose(1, 2)
             np.testing.assert_allclose(maps[row, view], x[0], rtol=2e-3, atol=1e-3)
             np.testing.assert_allclose(

@@ -14,6 +14,7 @@ from support.public_weights import (
     DECOUPLING,
     GRAPH,
     HEAD,
+    KGGR,
     as_map,
     check_gradients,
     fill,
@@ -22,15 +23,6 @@ from support.public_weights import (
     read,
 )
 
-KGGR = {
-    **{k: v.replace("Graph", "FeatureGraph") for k, v in HEAD.items()},
-    **{
-        f"classifier_network.{k}": f"SemanticGraphNeuralNetwork.{GRAPH[k]}"
-        for k in GRAPH
-    },
-    "output": "fc1",
-    "classifier_output": "fc2",
-}
 ORIGINAL_GRAPH = {
     our: f"fc_eq{2 + int(public[3])}_{public[5]}" for our, public in GRAPH.items()
 }

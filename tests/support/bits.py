@@ -73,15 +73,14 @@ def tiny_bits() -> dict[str, dict[str, str]]:
     sys.path.insert(0, str(REPOSITORY / "tests"))
     sys.path.insert(0, str(REPOSITORY / "workflow"))
     from support import tiny
+    from support.trainings import scoped
 
     found = {}
     with tempfile.TemporaryDirectory() as temporary:
         files = tiny.write_files(Path(temporary))
         for method, chosen in METHODS.items():
             for optimizer in OPTIMIZERS:
-                options = {**tiny.FAST, **chosen, "optimizer": optimizer}
-                if options["visual"] == "global":
-                    del options["joint_dim"]
+                options = scoped(**chosen, optimizer=optimizer)
                 folder = Path(temporary) / method / optimizer
                 run(
                     *(sys.executable, "-m", "mlrpl", "train", "--dataset", "tiny"),

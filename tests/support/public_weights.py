@@ -27,6 +27,16 @@ HEAD = {
     "output": "fc",
     "classifier": "classifiers",
 }
+# The same of KGGR in WS-MLR, which has a second graph network.
+KGGR = {
+    **{our: name.replace("Graph", "FeatureGraph") for our, name in HEAD.items()},
+    **{
+        f"classifier_network.{our}": f"SemanticGraphNeuralNetwork.{name}"
+        for our, name in GRAPH.items()
+    },
+    "output": "fc1",
+    "classifier_output": "fc2",
+}
 
 
 def read(oracles: Path, name: str) -> dict[str, Tensor]:

@@ -28,7 +28,7 @@ from mlrpl.data.index import Index
 from mlrpl.encoder.clip import Clip
 from mlrpl.encoder.images import INTERPOLATION, Preparation, ShardImages
 from mlrpl.encoder.towers import Encoded, Tower, make_tower
-from mlrpl.encoder.writer import ShardWriter
+from mlrpl.encoder.writer import ShardWriter, stored
 from mlrpl.errors import UserError
 from mlrpl.runtime.storage import atomic_path
 
@@ -117,7 +117,7 @@ def extract(
         file.attrs["grid"] = black.grid
         file.attrs["start"], file.attrs["stop"] = start, stop
         file.attrs["precision"] = "fp16" if device.type == "cuda" else "fp32"
-        shapes = {"map": black.map.shape[1:], "global": black.feature.shape[1:]}
+        shapes = {name: part.shape[1:] for name, part in stored(black).items()}
         views, row = len(preparation.views), 0
         with ShardWriter(file, names, shapes, views, clip.name) as writer:
             # The loader's processes start here, before the threads that encode.
@@ -194,6 +194,7 @@ def joined(parts: Sequence[Encoded]) -> Encoded:
         torch.cat([part.map for part in parts]),
         parts[0].grid,
         torch.cat([part.feature for part in parts]),
+        torch.cat([part.maximum for part in parts]),
     )
 
 

@@ -28,11 +28,14 @@ class Encoded(NamedTuple):
         map: [B, L, K], locations row by row.
         grid: rows and columns of the locations; L is their product.
         feature: the model's own image feature [B, D], not normalised.
+        maximum: the maximum over the locations before the 2x2 pooling, [B, K], which
+            is ML-GCN's feature; the pooled map's maximum is another one.
     """
 
     map: Tensor
     grid: tuple[int, int]
     feature: Tensor
+    maximum: Tensor
 
 
 class Tower(Protocol):
@@ -84,11 +87,12 @@ class ResNetTower:
 
     def encode(self, images: Tensor) -> Encoded:
         """Return the features of normalised images [B, 3, S, S]."""
-        maps = _last_map(self._visual, images)
+        whole = _last_map(self._visual, images)
+        maps = _pooled(whole)
         flat, grid = _flatten(maps)
         if len(self._pool.positional_embedding) != 1 + grid[0] * grid[1]:
             self._pool = resized_pool(self._visual.attnpool, grid)
-        return Encoded(flat, grid, self._pool(maps))
+        return Encoded(flat, grid, self._pool(maps), _maximum(whole))
 
     def projection(self) -> tuple[Tensor, Tensor]:
         """Return v_proj followed by c_proj, which is one linear map.
@@ -118,9 +122,10 @@ class TimmTower:
     def encode(self, images: Tensor) -> Encoded:
         """Return the features of normalised images [B, 3, S, S]."""
         trunk = self._visual.trunk
-        maps = _pooled(trunk.forward_features(images))
+        whole = trunk.forward_features(images)
+        maps = _pooled(whole)
         feature = self._visual.head(trunk.forward_head(maps))
-        return Encoded(*_flatten(maps), feature)
+        return Encoded(*_flatten(maps), feature, _maximum(whole))
 
     def projection(self) -> tuple[Tensor, Tensor] | None:
         """Return the head's linear map, if nothing but a mean comes before it."""
@@ -153,8 +158,9 @@ class TransformerTower:
         out = self._visual.forward_intermediates(
             images, indices=1, normalize_intermediates=True
         )
-        maps = _pooled(out["image_intermediates"][-1])
-        return Encoded(*_flatten(maps), out["image_features"])
+        whole = out["image_intermediates"][-1]
+        flat, grid = _flatten(_pooled(whole))
+        return Encoded(flat, grid, out["image_features"], _maximum(whole))
 
     def projection(self) -> tuple[Tensor, Tensor]:
         """Return the linear map of the pooled token."""
@@ -207,7 +213,11 @@ def resized_pool(pool: AttentionPool2d, grid: tuple[int, int]) -> AttentionPool2
 
 def _last_map(visual: ModifiedResNet, images: Tensor) -> Tensor:
     out = visual.forward_intermediates(images, indices=1, intermediates_only=True)
-    return _pooled(out["image_intermediates"][0])
+    return out["image_intermediates"][0]
+
+
+def _maximum(maps: Tensor) -> Tensor:
+    return maps.amax(dim=(2, 3))
 
 
 def _pooled(maps: Tensor) -> Tensor:

@@ -17,8 +17,13 @@ from mlrpl.errors import UserError
 WAITING = 2
 
 
+def stored(encoded: Encoded) -> dict[str, Tensor]:
+    """Return a batch's features by the names that they have in a file."""
+    return {"map": encoded.map, "global": encoded.feature, "max": encoded.maximum}
+
+
 class ShardWriter:
-    """Writes `map` fp16 [n, V, L, K] and `global` fp16 [n, V, D] while more is encoded.
+    """Writes a shard's features, fp16 [n, V, ...], while more is encoded.
 
     A context manager: its end waits until all is written.
     """
@@ -36,7 +41,7 @@ class ShardWriter:
         Args:
             file: the open HDF5 file.
             images: names of the shard's images, for messages.
-            shapes: of one image's "map" and "global" features.
+            shapes: of one image's features, by the names of `stored`.
             views: V.
             encoder: the encoder's name, for messages.
         """
@@ -70,11 +75,8 @@ class ShardWriter:
             UserError: when fp16 cannot hold a feature, of this batch or one before.
         """
         halves = {
-            name: (half, half.flatten(1).isfinite().all(1))
-            for name, half in (
-                ("map", encoded.map.half()),
-                ("global", encoded.feature.half()),
-            )
+            name: (half := part.half(), half.flatten(1).isfinite().all(1))
+            for name, part in stored(encoded).items()
         }
         ready = None
         if encoded.map.is_cuda:

@@ -23,7 +23,7 @@ class Split:
 
     Attributes:
         place: "device", "host" or "disk".
-        channels: K of a map, or D of a global feature.
+        channels: K of a map or its maximum, or D of a global feature.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Split:
         Args:
             cache: the split's feature shards.
             labels: [N, C] in {-1, 0, 1}.
-            reads: "map" or "global".
+            reads: "map", "global" or "max".
             device: where batches are wanted.
             views: use only the first so many views.
             place: where the features go; by default where they fit.

@@ -74,11 +74,12 @@ class FeatureCache:
                         f"{first.path} {_short(first.common[name])}; remake both "
                         "with one `mlrpl features` call each"
                     )
-            for name, shape in shard.shapes.items():
-                if shape[1:] != first.shapes[name][1:]:
+            for name in shard.shapes.keys() & first.shapes.keys():
+                shape, other = shard.shapes[name], first.shapes[name]
+                if shape[1:] != other[1:]:
                     raise UserError(
                         f"{shard.path}: its {name} has the shape {shape}, that of "
-                        f"{first.path} {first.shapes[name]}; remake both"
+                        f"{first.path} {other}; remake both"
                     )
         self._rows = int(first.common["images_total"])
         self._open: dict[tuple[int, str], np.ndarray] = {}
@@ -129,11 +130,21 @@ class FeatureCache:
         return self.read("global", view)
 
     def shape(self, kind: str) -> tuple[int, ...]:
-        """Return [N, L, K] of the maps, or [N, D] of the global features.
+        """Return [N, L, K] of the maps, [N, D] of the global features or [N, K].
 
         Args:
-            kind: "map" or "global"; so below.
+            kind: "map", "global" or "max", the maximum over the map's locations before
+                pooling; so below.
+
+        Raises:
+            UserError: features of that kind are not in the files.
         """
+        for shard in self._shards:
+            if kind not in shard.shapes:
+                raise UserError(
+                    f"{shard.path}: has no {kind} features, which the method reads; "
+                    "remake it with `mlrpl features`"
+                )
         return (self._rows, *self._shards[0].shapes[kind][2:])
 
     def pieces(
@@ -142,7 +153,7 @@ class FeatureCache:
         """Iterate over one view in order, so many images at a time.
 
         Yields:
-            the first image's row, and features fp16 [n, L, K] or [n, D].
+            the first image's row, and features fp16 [n, L, K], [n, D] or [n, K].
         """
         self._check_view(view)
         for shard in self._shards:
@@ -185,7 +196,7 @@ class FeatureCache:
         return self._open[number, kind]
 
     def read(self, kind: str, view: int = 0) -> np.ndarray:
-        """Return the features of one view, fp16 [N, L, K] or [N, D]."""
+        """Return the features of one view, fp16 [N, L, K], [N, D] or [N, K]."""
         self._check_view(view)
         out = np.empty(self.shape(kind), np.float16)
         for shard in self._shards:
@@ -232,8 +243,10 @@ class FeatureCache:
         views, locations = len(self.views), self.grid[0] * self.grid[1]
         for shard in self._shards:
             count = shard.stop - shard.start
-            maps, features = shard.shapes["map"], shard.shapes["global"]
-            if maps[:3] != (count, views, locations) or features[:2] != (count, views):
+            maps, *others = shard.shapes.values()
+            if maps[:3] != (count, views, locations) or any(
+                shape[:2] != (count, views) for shape in others
+            ):
                 raise UserError(
                     f"{shard.path}: its arrays do not have the shapes that its "
                     "attributes say; remake it with `mlrpl features`"
@@ -248,14 +261,16 @@ def _read_shard(path: Path) -> _Shard:
     try:
         with h5py.File(path, "r") as file:
             found = {name: _plain(file.attrs[name]) for name in (*_COMMON, *_OWN)}
-            shapes = {name: file[name].shape for name in ("map", "global")}
+            names = ["map", "global", *(["max"] if "max" in file else [])]
+            shapes = {name: file[name].shape for name in names}
             types = {file[name].dtype for name in shapes}
     except (OSError, KeyError, AttributeError) as error:
         raise _damaged(path, error) from error
-    if types != {np.dtype(np.float16)} or list(map(len, shapes.values())) != [4, 3]:
+    lengths = [4, 3, 3][: len(shapes)]
+    if types != {np.dtype(np.float16)} or list(map(len, shapes.values())) != lengths:
         raise UserError(
-            f"{path}: has no fp16 map [n, V, L, K] and global [n, V, D]; remake it "
-            "with `mlrpl features`"
+            f"{path}: has no fp16 map [n, V, L, K], global [n, V, D] and max "
+            "[n, V, K]; remake it with `mlrpl features`"
         )
     return _Shard(
         path=path,
