@@ -14,7 +14,7 @@ from mlrpl.methods.method import Method
 from mlrpl.text.clip_text import ClipText
 from mlrpl.training.batches import Split
 from mlrpl.training.feature_cache import FeatureCache
-from mlrpl.training.loop import Result, train
+from mlrpl.training.loop import Result, Splits, train
 from support import tiny
 
 
@@ -68,10 +68,11 @@ def make(
     return method, training, test, found
 
 
-def train_quietly(method, options, training, test, **more) -> Result:
+def train_quietly(method, options, training, test, held=None, **more) -> Result:
     """Train in place from seed 0, without a progress bar."""
+    splits = Splits(training, test, held)
     return train(
-        *(method, options, training, test, 0, mean_average_precision),
+        *(method, options, splits, 0, mean_average_precision),
         progress=False,
         **more,
     )

@@ -7,11 +7,13 @@ import sys
 import pytest
 import torch
 
-from mlrpl.training.optimizers import SGD, AdamW, Group
+from mlrpl.training.optimizers import SGD, Adam, AdamW, Group
 
 RATES = [0.002, 0.001, 0.004, 0.002, 0.002, 0.0002]
 FACTORS = (3.0, 1.0)
-KINDS = ["sgd", "sgd without momentum", "adamw"]
+KINDS = ["sgd", "sgd without momentum", "adam", "adamw"]
+
+ADAMS = {"adam": (Adam, torch.optim.Adam), "adamw": (AdamW, torch.optim.AdamW)}
 
 # Which parameters have a gradient, step for step.
 ALL = [(0, 1, 2)] * 6
@@ -30,18 +32,18 @@ def parameters():
     return [torch.nn.Parameter(torch.randn(*s, generator=generator)) for s in sizes]
 
 
-def make(kind, ours, weight_decay=0.05):
+def make(kind, ours, weight_decay=0.05, clip_norm=0):
     groups = [Group(ours[:1], FACTORS[0]), Group(ours[1:], FACTORS[1])]
-    if kind == "adamw":
-        return AdamW(groups, weight_decay)
-    return SGD(groups, 0.9 if kind == "sgd" else 0, weight_decay)
+    if kind in ADAMS:
+        return ADAMS[kind][0](groups, weight_decay, clip_norm)
+    return SGD(groups, 0.9 if kind == "sgd" else 0, weight_decay, clip_norm)
 
 
 def make_torchs(kind, theirs, weight_decay=0.05):
     groups = [{"params": theirs[:1]}, {"params": theirs[1:]}]
     more = {"lr": 1.0, "weight_decay": weight_decay, "foreach": False}
-    if kind == "adamw":
-        return torch.optim.AdamW(groups, **more)
+    if kind in ADAMS:
+        return ADAMS[kind][1](groups, **more)
     return torch.optim.SGD(groups, momentum=0.9 if kind == "sgd" else 0, **more)
 
 
@@ -100,7 +102,7 @@ def test_a_restored_optimizer_goes_on_to_the_same_bits(kind, case, saved_after):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_parameters_of_a_group_move_in_one_call(kind, monkeypatch):
-    name = "adamw" if kind == "adamw" else "sgd"
+    name = kind.split()[0]
     kernel, sizes = getattr(torch, f"_fused_{name}_"), []
 
     def counted(parameters, *more, **options):
@@ -192,3 +194,27 @@ assert p.tolist() == [0.5] * 3
 assert "torch._dynamo" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case", ["all", "in turns"])
+def test_the_gradient_is_clipped_as_a_whole(kind, case):
+    ours, theirs = parameters(), parameters()
+    mine, reference = make(kind, ours, clip_norm=1.5), make_torchs(kind, theirs)
+    for step, lr in enumerate(RATES):
+        set_gradients(ours, step, CASES[case][step])
+        set_gradients(theirs, step, CASES[case][step])
+        # torch's own, on what has a gradient, whatever its group.
+        torch.nn.utils.clip_grad_norm_(theirs, 1.5)
+        for group, factor in zip(reference.param_groups, FACTORS, strict=True):
+            group["lr"] = lr * factor
+        mine.step(lr)
+        reference.step()
+    for p, q in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
+    plain = parameters()
+    unclipped = make(kind, plain)
+    for step, lr in enumerate(RATES):
+        set_gradients(plain, step, CASES[case][step])
+        unclipped.step(lr)
+    assert (plain[0] - ours[0]).abs().max() > 1e-4

@@ -19,7 +19,8 @@ from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import evaluate
 from mlrpl.training.gradients import Gradients
-from mlrpl.training.loop import learning_rate, make_optimizer, run_epoch
+from mlrpl.training.loop import make_optimizer, run_epoch
+from mlrpl.training.schedule import learning_rate
 from support import tiny
 from support.trainings import make, run, scoped, train_quietly
 
@@ -197,6 +198,21 @@ def test_the_learning_rate_is_coops():
         assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
+
+
+def test_the_learning_rate_falls_in_steps_as_torchs():
+    options = Options.from_dict(
+        {"schedule": "step", "step_epochs": 4, "step_factor": 0.5, "lr": 0.08}
+    )
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.08)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 4, 0.5)
+    assert learning_rate(options, 0) == options.warmup_lr
+    for epoch in range(1, 14):
+        rate = learning_rate(options, epoch)
+        assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert rate == pytest.approx(0.01)
 
 
 def test_views_are_drawn_anew_each_epoch_and_the_test_uses_the_first(tmp_path):

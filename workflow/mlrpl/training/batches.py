@@ -1,5 +1,6 @@
 """Cached features and labels as the training loop reads them."""
 
+import copy
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ class Split:
     fp32 a batch at a time.
 
     Attributes:
+        rows: which images of the cache it has, None for all of them.
         place: "device", "host" or "disk".
         channels: K of a map or its maximum, or D of a global feature.
     """
@@ -47,6 +49,7 @@ class Split:
         """
         self.views = len(cache.views) if views is None else views
         self.labels = torch.from_numpy(labels)
+        self.rows: Tensor | None = None
         self.device = device
         self._cache, self._reads = cache, reads
         shape = cache.shape(reads)
@@ -79,6 +82,17 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def part(self, rows: np.ndarray) -> "Split":
+        """Return some images of a whole split, which share its features in memory.
+
+        Args:
+            rows: which, in ascending order; they are counted anew from 0.
+        """
+        found = copy.copy(self)
+        found.rows = torch.from_numpy(rows)
+        found.labels = self.labels[found.rows.to(self.labels.device)]
+        return found
+
     def batches(self, size: int) -> Iterator[Batch]:
         """Iterate over the first view in order."""
         return self._ahead(self._batches(torch.arange(len(self)), None, size))
@@ -94,9 +108,12 @@ class Split:
         self, order: Tensor, views: Tensor | None, size: int
     ) -> Iterator[Batch]:
         there = order.to(self.labels.device)  # in one piece, not a batch at a time
+        cached = order if self.rows is None else self.rows[order]
+        if self.place == "device":
+            cached = cached.to(self.labels.device)
         for start in range(0, len(order), size):
             part = slice(start, start + size)
-            taken = there[part] if self.place == "device" else order[part]
+            taken = cached[part]
             if views is None or self.views == 1:
                 features = self._take(0, taken)
             else:

@@ -18,7 +18,8 @@ from mlrpl.methods.method import Method
 from mlrpl.training.batches import Split
 from mlrpl.training.checkpoints import Checkpoint
 from mlrpl.training.gradients import Gradients, gradients_of
-from mlrpl.training.optimizers import SGD, AdamW, Group
+from mlrpl.training.optimizers import SGD, Adam, AdamW, Group, Optimizer
+from mlrpl.training.schedule import learning_rate
 
 # The mean over the classes of the average precision of scores [N, C], given labels.
 MeanAP = Callable[[np.ndarray, np.ndarray], float]
@@ -28,13 +29,29 @@ TEST_BATCH = 256
 
 
 @dataclass(frozen=True)
+class Splits:
+    """The images of a training.
+
+    Attributes:
+        training: features with the partial labels.
+        test: features with the full labels, used for nothing but scores and mAP.
+        validation: training images that are held out, with their known labels.
+    """
+
+    training: Split
+    test: Split
+    validation: Split | None = None
+
+
+@dataclass(frozen=True)
 class Epoch:
-    """One line of the history; epoch 0 is the start, `mAP` is None if not tested."""
+    """One line of the history; epoch 0 is the start, an mAP is None if not tested."""
 
     epoch: int
     lr: float | None
     loss: float | None
     mAP: float | None
+    validation_mAP: float | None
 
 
 @dataclass(frozen=True)
@@ -54,29 +71,16 @@ class Result:
     best_epoch: int
 
 
-def learning_rate(options: Options, epoch: int) -> float:
-    """Return the learning rate of an epoch, the first being 0.
-
-    Constant in the warm-up, then a cosine over `epochs` epochs as in CoOp's code, whose
-    schedule starts after the warm-up and therefore ends a little above zero.
-    """
-    if epoch < options.warmup_epochs:
-        return options.warmup_lr
-    if options.schedule == "constant":
-        return options.lr
-    done = (epoch - options.warmup_epochs) / options.epochs
-    return options.lr * (1 + math.cos(math.pi * done)) / 2
-
-
-def make_optimizer(options: Options, method: Method) -> SGD | AdamW:
+def make_optimizer(options: Options, method: Method) -> Optimizer:
     """Return the optimiser over the method's groups of parameters."""
     groups = [
         Group(own.parameters, own.factor if own.rate is None else own.rate / options.lr)
         for own in method.groups()
     ]
-    if options.optimizer == "adamw":
-        return AdamW(groups, options.weight_decay)
-    return SGD(groups, options.momentum, options.weight_decay)
+    decay, clip = options.weight_decay, options.clip_norm
+    if options.optimizer == "sgd":
+        return SGD(groups, options.momentum, decay, clip)
+    return {"adam": Adam, "adamw": AdamW}[options.optimizer](groups, decay, clip)
 
 
 @dataclass
@@ -116,8 +120,7 @@ class Progress:
 def train(
     method: Method,
     options: Options,
-    training: Split,
-    test: Split,
+    splits: Splits,
     seed: int,
     mean_ap: MeanAP,
     progress: bool = True,
@@ -131,16 +134,16 @@ def train(
     Args:
         method: the method, on its device; trained in place.
         options: the run's options.
-        training: features with the partial labels.
-        test: features with the full labels, used for nothing but scores and mAP.
+        splits: the images, on the method's device.
         seed: orders the images of each epoch.
-        mean_ap: of the test scores, for the history and the best epoch.
+        mean_ap: of scores, for the history and the best epoch.
         progress: show a bar on stderr.
         checkpoint: where a killed training left its state, and this one leaves its own.
 
     Raises:
         UserError: when the loss is no longer a number.
     """
+    training, test, validation = splits.training, splits.test, splits.validation
     gradients = gradients_of(method, training.device)
     optimizer = make_optimizer(options, method)
     found, last = Progress(), np.empty(0)
@@ -159,7 +162,7 @@ def train(
         disable=not progress,
     )
     for epoch in bar:
-        lr = loss = test_map = None
+        lr = loss = test_map = held_map = None
         if epoch:
             lr = learning_rate(options, epoch - 1)
             torch.manual_seed(draws_seed(seed, epoch))
@@ -177,9 +180,12 @@ def train(
             last = score(method, test)
             test_map = mean_ap(last, targets)
             found.tested(last, epoch, test_map)
+            if validation is not None:
+                held = validation.labels.cpu().numpy()
+                held_map = mean_ap(score(method, validation), held)
             bar.set_postfix(loss=loss, mAP=test_map, refresh=False)
         if epoch or final:
-            found.history.append(Epoch(epoch, lr, loss, test_map))
+            found.history.append(Epoch(epoch, lr, loss, test_map, held_map))
         if checkpoint and epoch and not final:
             checkpoint.offer(partial(state_of, method, optimizer, found))
     return Result(found.history, last, found.best, found.best_epoch)
@@ -190,7 +196,7 @@ def draws_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
 
 
-def state_of(method: Method, optimizer: SGD | AdamW, found: Progress) -> dict[str, Any]:
+def state_of(method: Method, optimizer: Optimizer, found: Progress) -> dict[str, Any]:
     """Return what a checkpoint holds after an epoch."""
     return {
         "method": method.state_dict(),
@@ -200,7 +206,7 @@ def state_of(method: Method, optimizer: SGD | AdamW, found: Progress) -> dict[st
 
 
 def restore(
-    checkpoint: Checkpoint, method: Method, optimizer: SGD | AdamW
+    checkpoint: Checkpoint, method: Method, optimizer: Optimizer
 ) -> Progress | None:
     """Put a checkpoint's state where it was; None if there is none that fits."""
     found: list[Progress] = []
@@ -220,7 +226,7 @@ def restore(
 
 
 def run_epoch(
-    gradients: Gradients, optimizer: SGD | AdamW, lr: float, batches: Iterable[Batch]
+    gradients: Gradients, optimizer: Optimizer, lr: float, batches: Iterable[Batch]
 ) -> float:
     """Take one optimiser step a batch; return the mean loss over the images."""
     method = gradients.method

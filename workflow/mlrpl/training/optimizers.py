@@ -1,15 +1,16 @@
-"""SGD and AdamW by torch's fused kernels.
+"""SGD, Adam and AdamW by torch's fused kernels.
 
 The functional form of `torch.optim`: the same updates, and as there each parameter has
 a state of its own. Its classes import torch's compiler at their first use, which takes
 longer than a small training.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
@@ -28,7 +29,7 @@ class Group:
         self.factor = factor
 
 
-class _Optimizer:
+class Optimizer:
     """The steps, and what is remembered from one to the next.
 
     A parameter without a gradient has no part in a step: neither it nor its state
@@ -39,13 +40,20 @@ class _Optimizer:
     # others are single numbers.
     _kept: ClassVar[dict[str, bool]]
 
-    def __init__(self, groups: list[Group]):
-        self.groups = groups
+    def __init__(self, groups: list[Group], clip_norm: float = 0):
+        self.groups, self.clip_norm = groups, clip_norm
         self._states: list[list[State]] = [[None] * len(g.parameters) for g in groups]
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """Update the parameters from their gradients, and drop these."""
+        """Update the parameters from their gradients, and drop these.
+
+        Before it, the gradient of all parameters together is clipped to `clip_norm`,
+        unless that is 0.
+        """
+        if self.clip_norm:
+            every = [p for group in self.groups for p in group.parameters]
+            nn.utils.clip_grad_norm_(every, self.clip_norm)
         for group, states in zip(self.groups, self._states, strict=True):
             moved = [i for i, p in enumerate(group.parameters) if p.grad is not None]
             if moved:
@@ -109,13 +117,19 @@ class _Optimizer:
                 raise ValueError(f"{place}: {name} is not {parameter.dtype}")
 
 
-class SGD(_Optimizer):
+class SGD(Optimizer):
     """Stochastic gradient descent with momentum and L2 weight decay."""
 
     _kept: ClassVar[dict[str, bool]] = {"momentum": True}
 
-    def __init__(self, groups: list[Group], momentum: float, weight_decay: float):
-        super().__init__(groups)
+    def __init__(
+        self,
+        groups: list[Group],
+        momentum: float,
+        weight_decay: float,
+        clip_norm: float = 0,
+    ):
+        super().__init__(groups, clip_norm)
         self.momentum, self.weight_decay = momentum, weight_decay
 
     def _update(
@@ -147,13 +161,14 @@ class SGD(_Optimizer):
                     states[i] = {"momentum": momentum}
 
 
-class AdamW(_Optimizer):
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+class _Moments(Optimizer):
+    """Adam's moments; how weight decay comes in is the kernel's."""
 
     _kept: ClassVar[dict[str, bool]] = {"mean": True, "square": True, "steps": False}
+    _kernel: Callable[..., None]
 
-    def __init__(self, groups: list[Group], weight_decay: float):
-        super().__init__(groups)
+    def __init__(self, groups: list[Group], weight_decay: float, clip_norm: float = 0):
+        super().__init__(groups, clip_norm)
         self.weight_decay = weight_decay
 
     def _update(
@@ -170,7 +185,7 @@ class AdamW(_Optimizer):
         means, squares, steps = (
             [states[i][name] for i in moved] for name in self._kept
         )
-        adamw(
+        self._kernel(
             parameters,
             [p.grad for p in parameters],
             means,
@@ -186,3 +201,15 @@ class AdamW(_Optimizer):
             weight_decay=self.weight_decay,
             maximize=False,
         )
+
+
+class Adam(_Moments):
+    """Adam (Kingma and Ba 2015) with L2 weight decay, a part of the gradient."""
+
+    _kernel = staticmethod(adam)
+
+
+class AdamW(_Moments):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    _kernel = staticmethod(adamw)

@@ -28,7 +28,8 @@ from mlrpl.text.clip_text import ClipText
 from mlrpl.training.batches import Split
 from mlrpl.training.checkpoints import Checkpoint, fingerprint
 from mlrpl.training.feature_cache import FeatureCache
-from mlrpl.training.loop import MeanAP, Result, train
+from mlrpl.training.loop import MeanAP, Result, Splits, train
+from mlrpl.training.validation_split import divided
 
 # Bytes of features up to which a checkpoint's fingerprint reads them all. Of more it
 # takes what they say of themselves, their sizes and times: COCO's 25 GB take longer to
@@ -101,17 +102,20 @@ def run_setting(
     torch.set_num_threads(threads)
     target = choose_device(device, deterministic=True)
     loaded = load(setting)
-    method, training, test = build(setting, loaded, target)
+    method, splits = build(setting, loaded, target)
     computed = [device_name(target), threads]
     made_of = fingerprint_of(setting, loaded, computed)
     checkpoint = Checkpoint(Path(output_dir) / "checkpoint.pt", made_of)
     ready = time.perf_counter()
     result = train(
-        *(method, setting.options, training, test, setting.seed, mean_ap),
+        *(method, setting.options, splits, setting.seed, mean_ap),
         checkpoint=checkpoint,
     )
     seconds = {"load": ready - started, "train": time.perf_counter() - ready}
     run = describe(setting, loaded, method, target, threads, seconds)
+    if splits.validation is not None:
+        run["images"]["train"] = len(splits.training)
+        run["images"]["validation"] = len(splits.validation)
     write_run(Path(output_dir), method, result, run, setting, loaded.test_index)
     checkpoint.remove()
 
@@ -128,7 +132,6 @@ def load(setting: Setting) -> Loaded:
     check_classes(setting, clip, train_index, test_index)
     known = read_array(setting.known, train_index.labels.shape, "drop")
     vectors = read_array(setting.glove, (len(clip.classes), None), "glove")
-    warn_without_positives(setting, known, train_index.classes)
     train_cache = FeatureCache(setting.train_features)
     test_cache = FeatureCache(setting.test_features)
     train_cache.check(train_index, clip.metadata)
@@ -141,22 +144,32 @@ def load(setting: Setting) -> Loaded:
 
 def build(
     setting: Setting, loaded: Loaded, device: torch.device
-) -> tuple[Method, Split, Split]:
-    """Return the method, and the images of training and test, on the device."""
+) -> tuple[Method, Splits]:
+    """Return the method and the images, on the device.
+
+    Of images that are held out for validation, only known labels are used, and these
+    for nothing but the validation mAP: a choice made with others would not be one of a
+    setting in which these are unknown.
+    """
+    known, share = loaded.known, setting.options.validation
+    kept, out = divided(known, share, setting.seed)
+    warn_without_positives(setting, known[kept], loaded.train_index.classes)
     inputs = Inputs(
         map_channels=loaded.train_cache.shape("map")[-1],
         embed_dim=loaded.clip.tensor("text_projection").shape[1],
         class_vectors=torch.from_numpy(loaded.vectors.astype(np.float32)),
         clip=loaded.clip,
-        known=torch.from_numpy(loaded.known),
+        known=torch.from_numpy(known[kept]),
         context=loaded.context,
         grid=loaded.train_cache.grid,
     )
     method = Method.from_options(setting.options, inputs, setting.seed).to(device)
     reads, labels = method.reads, loaded.test_index.labels
-    training = Split(loaded.train_cache, loaded.known, reads, device)
+    whole = Split(loaded.train_cache, known, reads, device)
     test = Split(loaded.test_cache, labels, reads, device, views=1)
-    return method, training, test
+    if not share:
+        return method, Splits(whole, test)
+    return method, Splits(whole.part(kept), test, whole.part(out))
 
 
 def fingerprint_of(setting: Setting, loaded: Loaded, computed: list) -> str:
@@ -312,7 +325,7 @@ def write_run(
         path.write_bytes(save(weights))
     with atomic_path(folder / "history.csv") as path, path.open("w", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["epoch", "lr", "loss", "mAP"])
+        writer.writerow(["epoch", "lr", "loss", "mAP", "validation_mAP"])
         for entry in result.history:
             writer.writerow("" if v is None else v for v in asdict(entry).values())
     with atomic_path(folder / "scores.h5") as path, h5py.File(path, "w") as file:
