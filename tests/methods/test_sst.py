@@ -1,8 +1,18 @@
-"""SST equals its public code: pairs, memory, pseudo labels, losses, gradients."""
+"""SST equals its public code: pairs, memory, pseudo labels, losses, gradients.
+
+At the end what it shares with HST: the least of batches, numerical gradients.
+"""
+
+import math
 
 import pytest
 import torch
+from torch.nn.functional import softplus
 
+from mlrpl.methods.base import Batch, Step
+from mlrpl.methods.inputs import Inputs
+from mlrpl.methods.losses.p_bce import PartialBCE
+from mlrpl.methods.scores import sigmoid
 from mlrpl.methods.transfers import sst
 from mlrpl.methods.transfers.memory import Memory
 from mlrpl.methods.transfers.pair_network import (
@@ -11,7 +21,12 @@ from mlrpl.methods.transfers.pair_network import (
     pair_loss,
     presence,
 )
-from support.public_transfers import batch_of, gradient_names, make_method
+from support.public_transfers import (
+    batch_of,
+    gradient_names,
+    make_method,
+    make_transfer,
+)
 from support.public_weights import as_map, check_gradients, read
 from support.recorded_draws import permutations
 
@@ -228,3 +243,60 @@ def test_one_class_has_no_pairs_and_nothing_is_lost():
     assert loss == 0
     assert presence(logits, labels).tolist() == [[1], [0]]
     assert network.classifier.weight.shape == (0, 5)
+
+
+def step_of(features, labels):
+    """A step whose class features and scores are given, without a head."""
+    weight = torch.linspace(-1, 1, features.shape[2], dtype=features.dtype)
+    batch = Batch(None, labels.to(torch.int8), torch.arange(len(labels)))
+    scores = sigmoid(features @ weight)
+    return Step(batch, features, None, scores, None, PartialBCE())
+
+
+def alone(kind, classes, **options):
+    """A transfer that has set in, its memory or prototypes empty."""
+    torch.manual_seed(0)
+    vectors, known = torch.randn(classes, 4), torch.ones(2, classes)
+    inputs = Inputs(6, 3, vectors, None, known, (2, 2), class_dim=8)
+    transfer = make_transfer(kind, inputs, **options)
+    if kind == "hst":
+        transfer.prototypes.compute = lambda training: None
+    transfer.start_epoch(9, Steps(3))
+    return transfer
+
+
+@pytest.mark.parametrize("kind", ["sst", "hst"])
+@pytest.mark.parametrize("label", [1, -1, 0])
+def test_one_class_in_one_image_by_hand(kind, label):
+    """No pairs of classes or images; HST has no prototype, its margins are 1."""
+    features = torch.randn(1, 1, 8, requires_grad=True)
+    step = step_of(features, torch.tensor([[label]]))
+    loss = alone(kind, 1)(step)
+    logit = features.detach()[0, 0] @ torch.linspace(-1, 1, 8)
+    expected = 3 * softplus(-label * logit) * abs(label)
+    if kind == "hst":
+        expected = expected + 0.05 + 2 * 0.1 * math.log(2) * abs(label)
+    close(loss, expected)
+    loss.backward()
+    assert torch.isfinite(features.grad).all()
+    assert bool(features.grad.any()) == (label != 0)
+
+
+@pytest.mark.parametrize("kind", ["sst", "hst"])
+@pytest.mark.parametrize("images", [1, 3])
+def test_numerical_gradients_of_a_step(kind, images):
+    transfer = alone(kind, 4, **({"margin_start": 0.2} if kind == "hst" else {}))
+    transfer = transfer.double()
+    transfer.contrast.draw = lambda members: torch.zeros(len(members))
+    if kind == "hst":
+        centers = transfer.prototypes.centers
+        centers.copy_(torch.randn_like(centers))
+        transfer.prototypes.filled.fill_(1)
+    labels = torch.tensor([[1, 0, 1, -1], [0, 1, -1, 0], [-1, 1, 0, 1]])[:images]
+    features = torch.randn(images, 4, 8, dtype=torch.float64, requires_grad=True)
+    parameters = list(transfer.parameters())
+
+    def loss(features, *_):
+        return transfer(step_of(features, labels))
+
+    assert torch.autograd.gradcheck(loss, (features, *parameters))

@@ -103,6 +103,12 @@ class Part(nn.Module):
         """
         return None
 
+    def begin(self) -> None:
+        """Go to the stage of a training in which all that there is takes part.
+
+        For measuring and counting a step without the epochs before it.
+        """
+
     def after_step(self) -> None:
         """Do what follows the optimiser's step: clamps, moving averages."""
 

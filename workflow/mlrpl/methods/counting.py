@@ -128,7 +128,7 @@ class _Text:
 def count(options: Options, shapes: Shapes) -> Count | None:
     """Count what a method takes; None if it cannot be counted without numbers."""
     try:
-        if shapes.layers <= 2:
+        if shapes.layers <= 2 or options.head != "cosine":
             return _count(options, shapes)
         # All blocks but the last are alike, and to count each takes seconds.
         one, two = (_count(options, replace(shapes, layers=n)) for n in (1, 2))
@@ -159,6 +159,7 @@ def _count(options: Options, shapes: Shapes) -> Count:
             torch.empty(size, dtype=torch.long, device="meta"),
         )
         method.train()
+        method.begin()
         kept: dict[int, Tensor] = {}
 
         def keep(tensor: Tensor) -> Tensor:

@@ -160,6 +160,11 @@ class Method(nn.Module):
         training = _Training(self, batches, steps)
         return tuple(part.start_epoch(epoch, training) for part in self._parts)
 
+    def begin(self) -> None:
+        """Go to the stage in which all that there is takes part, to measure a step."""
+        for part in self._parts:
+            part.begin()
+
     def after_step(self) -> None:
         """Do what follows the optimiser's step."""
         for part in self._parts:

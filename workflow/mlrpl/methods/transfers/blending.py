@@ -6,7 +6,6 @@ head, the blended feature should be a positive with the share's weight. The two 
 are learned, through the features and through the targets.
 """
 
-from abc import abstractmethod
 from collections.abc import Hashable
 
 import torch
@@ -59,20 +58,20 @@ class BlendingTransfer(StagedTransfer):
         self.blend_known, self.every = blend_known, prototype_every
         self.lr_scalars = lr_scalars
 
-    @abstractmethod
     def compute_prototypes(self, training: TrainingImages) -> None:
         """Compute the prototypes from all training images."""
+        raise NotImplementedError
 
-    @abstractmethod
     def prototypes_for(self, step: Step) -> tuple[Tensor, Tensor]:
         """Return a prototype for each image and class [B, C, D], and if there is one.
 
         The latter is [B, C], of truth values. Draws at random.
         """
+        raise NotImplementedError
 
-    @abstractmethod
     def chosen(self, labels: Tensor) -> Tensor:
         """Return which classes get a prototype's share, [B, C]; draws at random."""
+        raise NotImplementedError
 
     def start_epoch(self, epoch: int, training: TrainingImages) -> Hashable:
         """Set the stage of an epoch, the first being 1; prototypes where it is time."""

@@ -36,6 +36,11 @@ class StagedTransfer(Transfer):
         self._growth = 1 / training.steps if epoch == 1 else 0.0
         return self.started
 
+    def begin(self) -> None:
+        """Let transfer set in now."""
+        self.started = True
+        self.ramp.fill_(1)
+
     def after_step(self) -> None:
         """Let the ramp grow in the first epoch."""
         if self._growth:
