@@ -35,7 +35,7 @@ def batches(split, how):
 
 
 @pytest.mark.parametrize(("place", "device"), PLACES)
-@pytest.mark.parametrize("reads", ["map", "global"])
+@pytest.mark.parametrize("reads", ["map", "global", "max"])
 @pytest.mark.parametrize("how", [None, (0, 1), (3, 2)])
 def test_batches_are_the_caches_rows_wherever_they_lie(
     files, place, device, reads, how
@@ -43,8 +43,7 @@ def test_batches_are_the_caches_rows_wherever_they_lie(
     cache = FeatureCache(files.train_features)
     labels = np.load(files.known)
     split = Split(cache, labels, reads, torch.device(device), place=place)
-    read = cache.read_maps if reads == "map" else cache.read_globals
-    views = np.stack([read(view) for view in range(len(cache.views))])
+    views = np.stack([cache.read(reads, view) for view in range(len(cache.views))])
     order, drawn = np.arange(len(labels)), np.zeros(len(labels), int)
     if how is not None:
         random = np.random.default_rng(how)

@@ -20,7 +20,6 @@ from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import evaluate
 from mlrpl.training.gradients import Gradients
 from mlrpl.training.loop import make_optimizer, run_epoch
-from mlrpl.training.schedule import learning_rate
 from support import tiny
 from support.trainings import make, run, scoped, train_quietly
 
@@ -184,35 +183,6 @@ def test_sgd_steps_are_those_of_the_formula(files):
         torch.testing.assert_close(
             parameter.detach(), before[name] - 0.01 * step, rtol=1e-5, atol=1e-7
         )
-
-
-def test_the_learning_rate_is_coops():
-    options = Options.from_dict({})
-    rates = [learning_rate(options, epoch) for epoch in range(100)]
-    assert rates[:2] == [0.0005, 0.002]
-    assert rates[51] == pytest.approx(0.001)
-    # torch's own schedule over the epochs after the warm-up.
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.002)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 100)
-    for rate in rates[1:]:
-        assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-
-
-def test_the_learning_rate_falls_in_steps_as_torchs():
-    options = Options.from_dict(
-        {"schedule": "step", "step_epochs": 4, "step_factor": 0.5, "lr": 0.08}
-    )
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.08)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 4, 0.5)
-    assert learning_rate(options, 0) == options.warmup_lr
-    for epoch in range(1, 14):
-        rate = learning_rate(options, epoch)
-        assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    assert rate == pytest.approx(0.01)
 
 
 def test_views_are_drawn_anew_each_epoch_and_the_test_uses_the_first(tmp_path):
