@@ -14,7 +14,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from mlrpl.__main__ import main
-from mlrpl.config.options import Options
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import evaluate
