@@ -69,6 +69,18 @@ def test_a_step_is_the_public_codes(oracles, name):
         close(found["v"][1], data["v_inter"])
 
 
+def test_the_weight_of_what_is_learned_grows_in_the_first_epoch(oracles):
+    data = read(oracles, "hst_train_epoch2")
+    _, known, _, pairs, _, contrast, _ = data[LOSSES][0]
+    for steps, share in ((0, 0), (1, 0.25), (3, 0.75)):
+        method = started(data)
+        method.start_epoch(1, lambda size: iter(()), Steps.steps)
+        for _ in range(steps):
+            method.after_step()
+        loss = method.loss(batch_of(data["x"], data["y"]))
+        close(loss, known + share * (pairs + contrast))
+
+
 @pytest.mark.parametrize("slope", [0, 1])
 def test_the_slope_at_the_bound_is_a_choice(oracles, slope):
     """An image with one known positive lies on the bound at a margin of 1."""

@@ -285,15 +285,15 @@ def test_one_class_in_one_image_by_hand(kind, label):
 @pytest.mark.parametrize("kind", ["sst", "hst"])
 @pytest.mark.parametrize("images", [1, 3])
 def test_numerical_gradients_of_a_step(kind, images):
-    transfer = alone(kind, 4, **({"margin_start": 0.2} if kind == "hst" else {}))
-    transfer = transfer.double()
+    options = {"margin_start": 0.2} if kind == "hst" else {}
+    transfer = alone(kind, 3, pair_dim=2, pair_hidden=3, **options).double()
     transfer.contrast.draw = lambda members: torch.zeros(len(members))
     if kind == "hst":
         centers = transfer.prototypes.centers
         centers.copy_(torch.randn_like(centers))
         transfer.prototypes.filled.fill_(1)
-    labels = torch.tensor([[1, 0, 1, -1], [0, 1, -1, 0], [-1, 1, 0, 1]])[:images]
-    features = torch.randn(images, 4, 8, dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([[1, 0, 1], [0, 1, -1], [-1, 1, 0]])[:images]
+    features = torch.randn(images, 3, 8, dtype=torch.float64, requires_grad=True)
     parameters = list(transfer.parameters())
 
     def loss(features, *_):
