@@ -94,7 +94,7 @@ def test_a_training_depends_on_its_own_parts_alone():
     assert {"text.tower", "methods.kernels.fused_kernels", "training.gradients"} <= sarl
     assert sarl - coop == {
         "methods.losses.p_asl",
-        "methods.visual.semantic_decoupling",
+        *("methods.visual.semantic_decoupling", "methods.decoupling"),
         *("methods.kernels", "methods.kernels.bilinear_attention"),
         *("methods.kernels.fused_attention", "methods.kernels.fused_kernels"),
         "methods.kernels.self_check",
@@ -124,6 +124,8 @@ COMMANDS = {
     "collect": ("collect", []),
     "table": ("table", []),
     "figure": ("figure", []),
+    "trials": ("tune", []),
+    "recipes": ("tune", []),
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 from mlrpl.config import plan
 from mlrpl.config import validation as configuration
 from mlrpl.errors import UserError
-from support.configs import MINE, merged
+from support.configs import MINE, Only, merged
 
 
 def test_runs_are_canonical_and_come_once(paper):
@@ -21,6 +21,49 @@ def test_runs_are_canonical_and_come_once(paper):
     assert len(everything) == 2 * len(valid["methods"]) * 9 * 3
     with pytest.raises(UserError, match="unknown option gama"):
         plan.runs(valid, method="sarl+gama=1")
+
+
+def test_systems_are_a_group_with_proportions_and_seeds_of_their_own(paper):
+    table = {"proportions": [0.1, 0.2], "seeds": [1, 2]}
+    systems = {"methods": ["sst", "coop"], "proportions": [0.9], "seeds": [0]}
+    over = {"experiments": {"table2": {**table, "systems": systems}}}
+    valid = configuration.validate(merged(paper, over))
+    experiment = plan.experiment(valid, "table2")
+    found = plan.runs(valid, **{**experiment, "dataset": "voc2007"})
+    assert [run for run in found if run.startswith("voc2007/")] == [
+        "voc2007/sst/prop=0.9/seed=0",
+        "voc2007/coop/prop=0.9/seed=0",
+        *(f"voc2007/sarl/prop={p}/seed={s}" for p in (0.1, 0.2) for s in (1, 2)),
+    ]
+    spec = plan.spec(valid, {"title": "T", "layout": "proportions"}, **experiment)
+    assert spec["methods"] == [
+        {"name": "sst", "title": "SST", "recipe": "published"},
+        {"name": "coop", "title": "CoOp"},
+        {"name": "sarl", "title": "Ours"},
+    ]
+    assert spec["proportions"] == [0.9, 0.1, 0.2] and spec["seeds"] == [0, 1, 2]
+    assert [d["name"] for d in spec["datasets"]] == ["coco2014", "voc2007"]
+
+
+def test_systems_take_the_experiments_proportions_and_seeds(paper):
+    over = {"experiments": {"table2": {"systems": Only({"methods": ["sst"]})}}}
+    valid = configuration.validate(merged(paper, over))
+    runs = plan.runs(valid, **plan.experiment(valid, "table2"))
+    assert len(runs) == len(set(runs)) == 2 * 2 * 9 * 3
+    off = {"experiments": {"table2": {"systems": None}}}
+    valid = configuration.validate(merged(paper, off))
+    assert "also" not in plan.experiment(valid, "table2")
+    assert len(plan.runs(valid, **plan.experiment(valid, "table2"))) == 2 * 9 * 3
+
+
+def test_a_run_in_two_groups_comes_once(paper):
+    valid = configuration.validate(paper)
+    group = {"dataset": "voc2007", "method": "sarl", "prop": 0.5, "seed": 0}
+    again = {**group, "method": ["sarl+gamma_pos=1", "coop"]}
+    assert plan.runs(valid, **group, also=[again]) == [
+        "voc2007/sarl/prop=0.5/seed=0",
+        "voc2007/coop/prop=0.5/seed=0",
+    ]
 
 
 def test_sources_follow_root_and_data_dir(paper):
@@ -183,16 +226,17 @@ def test_a_gain_is_of_runs_that_are_shown(paper):
 
 def test_the_papers_runs_have_the_names_that_their_results_have(paper):
     valid = configuration.validate(paper)
-    names = {
-        name: plan.runs(valid, **{**plan.experiment(valid, name), "prop": 0.5})
+    runs = {
+        name: plan.runs(valid, **plan.experiment(valid, name))
         for name in valid["experiments"]
     }
+    systems = ["ssgrl", "gcn_ml", "kggr", "sst", "hst", "sarb", "dsrb"]
     assert {
-        name: [run.split("/")[1] for run in runs if run.startswith("coco2014/")]
-        for name, runs in names.items()
+        name: list(dict.fromkeys(run.split("/")[1] for run in runs[name]))
+        for name in runs
     } == {
-        "table2": ["sarl"] * 3,
-        "table3": ["sarl"] * 3,
+        "table2": [*systems, "sarl"],
+        "table3": [*systems, "sarl"],
         "table4": ["coop", "coop_csp", "coop_sd", "sarl"],
         "figure4": ["sarl", "sarl+visual=semantic_attention"],
         "figure7": ["sarl", "sarl+loss=p_bce"],

@@ -72,6 +72,14 @@ MISTAKES = {
         "experiments: {table2: {methods: [sarl+epochs=many]}}",
         "method sarl+epochs=many: epochs: 'many' is not allowed",
     ),
+    "systems' proportion": (
+        "experiments: {table2: {systems: {proportions: [0]}}}",
+        "config key experiments.table2.systems.proportions.0: 0 is",
+    ),
+    "systems without methods": (
+        "experiments: {table4: {systems: {seeds: [0]}}}",
+        "config key experiments.table4.systems.methods: missing; add it",
+    ),
     "title of an unknown method": ("titles: {moco: MoCo}", "unknown method moco"),
     "unknown data set": (
         "experiments: {figure8: {datasets: [coco]}}",
@@ -238,6 +246,11 @@ def test_demo_config_is_valid_and_keeps_the_papers_grid(paper, repository):
         assert len(experiment["datasets"]) == len(theirs["datasets"])
         for key in ("methods", "proportions", "seeds"):
             assert experiment[key] == theirs[key], f"{name}.{key}"
+        if "systems" in theirs:  # fewer of their runs, for time's sake
+            systems = experiment["systems"]
+            assert systems["methods"] == theirs["systems"]["methods"]
+            assert set(systems["proportions"]) < set(theirs["proportions"])
+            assert systems["seeds"] == [0]
 
 
 def test_demo_config_has_the_classes_of_the_demo_world(repository):

@@ -100,9 +100,11 @@ def test_features_of_real_archives(photos, photo_model, tmp_path, name):
     assert __main__.main(["features", *arguments]) == 0
     start, stop = shard_range(len(index.images), 1, 10)
     with h5py.File(output) as file:
-        maps = file["map"][:]
+        maps, largest = file["map"][:], file["max"][:]
         assert file.attrs["images_total"] == len(index.images)
     assert maps.shape == (stop - start, 1, 49, 1280)
+    # Of four locations the mean is at most their maximum.
+    assert (largest >= maps.max(axis=2)).all() and (largest > maps.max(axis=2)).any()
     # every photograph has a map of its own
     assert len({row.tobytes() for row in maps}) == len(maps)
     assert (maps >= 0).all() and maps.max() > 1

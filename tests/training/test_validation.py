@@ -91,8 +91,17 @@ def test_without_one_the_column_is_empty(files, tmp_path):
     assert images == {"train": 60, "test": 30}
 
 
-@pytest.mark.parametrize("head", ["ggnn", "gcn", "cosine"])
-def test_labels_held_out_reach_no_weight(files, tmp_path, head):
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"head": "ggnn"},
+        {"head": "gcn"},
+        {"head": "cosine"},
+        {"transfer": "dsrb", "prototypes": 2, "transfer_epoch": 2},
+    ],
+    ids=lambda parts: next(iter(parts.values())),
+)
+def test_labels_held_out_reach_no_weight(files, tmp_path, parts):
     """Neither the loss nor what is counted over the data set sees them."""
     known = np.load(files.known)
     _, out = divided(known, 0.3, seed=0)
@@ -103,7 +112,7 @@ def test_labels_held_out_reach_no_weight(files, tmp_path, head):
     weights, maps = [], []
     for name, chosen in (("plain", files), ("changed", other)):
         folder = tmp_path / name
-        options = {"head": head, "validation": 0.3, "epochs": 3}
+        options = {**parts, "validation": 0.3, "epochs": 3}
         assert run(chosen, folder, **options) == 0
         weights.append(load_file(folder / "weights.safetensors"))
         maps.append(history(folder)[-1]["validation_mAP"])

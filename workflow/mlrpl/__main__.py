@@ -27,6 +27,8 @@ COMMANDS = {
     "collect": "one tidy CSV of the metrics of many settings",
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
     "figure": "a figure as PDF and PNG beside the published numbers",
+    "tune": "a method's trials by validation mAP, or the recipes that won",
+    "methods": "what each method is made of, where it is from, what it trains",
     "bench": "how fast this machine is: encoder, cache, training step, evaluation",
     "demo": "make the embedded demo's data sets, word vectors and small CLIP",
     "forkserver": "carry out small commands in forks of one process, for the workflow",

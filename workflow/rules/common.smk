@@ -139,13 +139,16 @@ def context_file(wildcards):
     return [] if text == "random" else f"<results>/clip/context/{text}.json"
 
 
-def settings(dataset=None, method=None, prop=None, seed=None, file="metrics.json"):
+def settings(
+    dataset=None, method=None, prop=None, seed=None, also=(), file="metrics.json"
+):
     """The files of every combination; what is left out is all that the config has.
 
-    The runs that they need follow by themselves, and their numbers go into metrics.csv.
+    `also` has further groups of runs, each a dict of the first four. The runs that the
+    files need follow by themselves, and their numbers go into metrics.csv.
     """
     try:
-        runs = plan.runs(config, dataset, method, prop, seed)
+        runs = plan.runs(config, dataset, method, prop, seed, also)
     except UserError as error:
         one_line(error)
     NAMED_RUNS.update(runs)

@@ -3,7 +3,7 @@
 INPUTS: the features, labels, masks, vectors and text tower of a data set
 OUTPUTS: <results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/
     weights.safetensors   what was trained
-    history.csv           losses and test mAP, epoch by epoch
+    history.csv           losses and test mAP, epoch by epoch; of held-out images too
     scores.h5             test scores after the last epoch and after the best
     run.json              options, parameter counts, seconds, versions
 """

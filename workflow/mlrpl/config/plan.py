@@ -14,6 +14,7 @@ from mlrpl.errors import UserError
 
 Names = str | Iterable[str]
 Numbers = float | Iterable[float]
+Groups = Iterable[Mapping[str, Any]]
 
 CHECKPOINTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
 
@@ -44,10 +45,12 @@ def runs(
     method: Names | None = None,
     prop: Numbers | None = None,
     seed: int | Iterable[int] | None = None,
+    also: Groups = (),
 ) -> list[str]:
     """Return the folder of every combination, each once, in the order given.
 
-    Whatever is left out is everything that the configuration has.
+    Whatever is left out is everything that the configuration has. Each group in `also`
+    is a mapping of these four, whose combinations follow.
 
     Raises:
         UserError: for an unknown method or override.
@@ -59,13 +62,18 @@ def runs(
         map(proportion, _many(prop, config["proportions"])),
         _many(seed, config["seeds"]),
     )
-    return list(
-        dict.fromkeys(f"{d}/{m}/prop={p}/seed={s}" for d, m, p, s in combinations)
-    )
+    found = [f"{d}/{m}/prop={p}/seed={s}" for d, m, p, s in combinations]
+    for group in also:
+        found += runs(config, **group)
+    return list(dict.fromkeys(found))
 
 
 def experiment(config: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return the runs of a table or figure, as `runs` takes them; none if it is off."""
+    """Return the runs of a table or figure, as `runs` takes them; none if it is off.
+
+    Where it has `systems`, these come first, as in the paper's tables, and its own
+    methods are the group in `also`.
+    """
     entry = config["experiments"].get(name, {})
     keys = {
         "dataset": "datasets",
@@ -73,7 +81,12 @@ def experiment(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         "prop": "proportions",
         "seed": "seeds",
     }
-    return {key: entry.get(many, []) for key, many in keys.items()}
+    own = {key: entry.get(many, []) for key, many in keys.items()}
+    systems = entry.get("systems")
+    if not systems:
+        return own
+    first = {key: systems.get(many, own[key]) for key, many in keys.items()}
+    return {**first, "also": [own]}
 
 
 def title(config: Mapping[str, Any], method: str) -> str:
@@ -90,6 +103,7 @@ def spec(
     method: Names | None = None,
     prop: Numbers | None = None,
     seed: int | Iterable[int] | None = None,
+    also: Groups = (),
 ) -> dict[str, Any]:
     """Return a table's or figure's contents with the runs that it shows.
 
@@ -104,6 +118,8 @@ def spec(
         method: methods, with or without overrides.
         prop: proportions of known labels.
         seed: seeds.
+        also: further groups of runs, each a mapping of these four. What is shown is
+            all that any group has; which of it was run, the results say.
 
     Raises:
         UserError: for an unknown method or override, or methods of which none fits
@@ -111,20 +127,28 @@ def spec(
     """
     titles = contents.get("titles", {})
     titles = {**{_run(config, key): titles[key] for key in titles}, **titles}
+    groups = [{"dataset": dataset, "method": method, "prop": prop, "seed": seed}, *also]
+
+    def every(key: str, everything: str) -> list:
+        each = (_many(group.get(key), config[everything]) for group in groups)
+        return list(dict.fromkeys(itertools.chain(*each)))
+
     entries = {}
-    for name in _many(method, config["methods"]):
+    for name in every("method", "methods"):
         run = canonical(config, name)
         found = titles.get(name) or titles.get(run) or title(config, run)
         entries[name] = {"name": run, "title": found}
         if "kind" in contents:  # a figure draws printed numbers by their method
             entries[name]["published"] = [title(config, run)]
+        elif (recipe := method_options(config, run)["recipe"]) != "none":
+            entries[name]["recipe"] = recipe
     shown = {
         **{k: v for k, v in contents.items() if k not in ("titles", "gain")},
         "datasets": [
-            _dataset_entry(config, name) for name in _many(dataset, config["datasets"])
+            _dataset_entry(config, name) for name in every("dataset", "datasets")
         ],
-        "proportions": [float(p) for p in _many(prop, config["proportions"])],
-        "seeds": list(_many(seed, config["seeds"])),
+        "proportions": [float(p) for p in every("prop", "proportions")],
+        "seeds": every("seed", "seeds"),
     }
     if "gain" in contents:
         gain = contents["gain"]

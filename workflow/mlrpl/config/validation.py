@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from mlrpl.config import options, plan
+from mlrpl.config import options, plan, tuning
 from mlrpl.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -84,6 +84,8 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
     }
     for name, experiment in config["experiments"].items():
         _check_experiment(f"experiments.{name}", experiment, config)
+    if config["tuning"] is not None:
+        _check_tuning(config["tuning"], config)
     return config
 
 
@@ -233,17 +235,55 @@ def _check_experiment(
     where: str, experiment: dict[str, Any], config: Mapping[str, Any]
 ) -> None:
     """Check an experiment's names; fill in what it leaves to the whole config."""
-    experiment.setdefault("datasets", list(config["datasets"]))
+    _check_datasets(where, experiment, config)
     for key in ("proportions", "seeds"):
         experiment.setdefault(key, list(config[key]))
-    for dataset in experiment["datasets"]:
-        if dataset not in config["datasets"]:
-            raise UserError(
-                f"config key {where}.datasets: unknown data set {dataset}; "
-                f"the data sets are {', '.join(config['datasets'])}"
-            )
     for method in experiment["methods"]:
         try:
             plan.canonical(config, method)
         except UserError as error:
             raise UserError(f"config key {where}.methods: {error}") from None
+
+
+def _check_datasets(
+    where: str, entry: dict[str, Any], config: Mapping[str, Any]
+) -> None:
+    """Check the data sets of an experiment or a tuning; by default it has all."""
+    entry.setdefault("datasets", list(config["datasets"]))
+    for dataset in entry["datasets"]:
+        if dataset not in config["datasets"]:
+            raise UserError(
+                f"config key {where}.datasets: unknown data set {dataset}; "
+                f"the data sets are {', '.join(config['datasets'])}"
+            )
+
+
+def _check_tuning(entry: dict[str, Any], config: Mapping[str, Any]) -> None:
+    """Check a tuning's names and values; fill in its data sets."""
+    _check_datasets("tuning", entry, config)
+    for key, names in (("methods", entry["methods"]), ("searches", entry["searches"])):
+        for name in names:
+            if name not in config["methods"]:
+                raise UserError(
+                    f"config key tuning.{key}: unknown method {name}; the methods are "
+                    f"{', '.join(config['methods'])}"
+                )
+    own = {f"searches.{name}": found for name, found in entry["searches"].items()}
+    for place, found in {"search": entry["search"], **own}.items():
+        where = f"config key tuning.{place}"
+        for option, values in found.items():
+            for value in values:
+                options.check({option: value}, where=where)
+            if option in tuning.NOT_TUNED:
+                raise UserError(f"{where}.{option}: cannot be searched; take it out")
+            if option in config["methods"].get(place.partition(".")[2], {}):
+                raise UserError(
+                    f"{where}.{option}: the method sets it itself, which goes over any "
+                    "recipe; take it out of one of them"
+                )
+    for option in entry["settings"].keys() & tuning.NOT_TUNED - {"eval_every"}:
+        raise UserError(
+            f"config key tuning.settings.{option}: cannot be set there; take it out"
+        )
+    for name in entry["methods"]:
+        tuning.trials(config, name)

@@ -62,8 +62,9 @@ def extract(
 ) -> None:
     """Write the features of one shard; the file is whole or absent.
 
-    HDF5 with `map` fp16 [n, V, L, K] and `global` fp16 [n, V, D], contiguous, and the
-    provenance as attributes. Equal arguments give equal bytes on one machine.
+    HDF5 with `map` fp16 [n, V, L, K], `global` fp16 [n, V, D] and `max` fp16 [n, V, K]
+    (`towers.Encoded`), contiguous, and the provenance as attributes. Equal arguments
+    give equal bytes on one machine.
 
     Args:
         clip: the encoder.

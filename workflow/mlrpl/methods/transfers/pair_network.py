@@ -167,9 +167,9 @@ class _PairProducts(torch.autograd.Function):
         for images, rows, first in _blocks(a):
             hidden = _hidden(a[images, rows], c[images, first:])
             outer = r_grad[images, rows, first:, None]
-            given = (outer * q[rows, first:]).masked_fill_(hidden <= 0, 0)
-            a_grad[images, rows] = given.sum(dim=2)
-            c_grad[images, first:] += given.sum(dim=1)
+            through = torch.where(hidden > 0, q[rows, first:], 0)
+            a_grad[images, rows] = (outer.transpose(2, 3) @ through)[:, :, 0]
+            c_grad[images, first:] += through.mul_(outer).sum(dim=1)
             q_grad[rows, first:] += hidden.clamp_(min=0).mul_(outer).sum(dim=0)
         return a_grad, c_grad, q_grad
 

@@ -1,0 +1,35 @@
+"""`mlrpl tune`: the trials of one method as a table, or the recipes that won."""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    given = parser.add_mutually_exclusive_group(required=True)
+    given.add_argument(
+        "--runs",
+        nargs="+",
+        metavar="RUN_JSON",
+        help="run.json of a method's trials, each with its history.csv beside it",
+    )
+    given.add_argument(
+        "--tables", nargs="+", metavar="CSV", help="what --runs made, to choose from"
+    )
+    parser.add_argument(
+        "--options",
+        nargs="*",
+        default=[],
+        metavar="OPTION",
+        help="with --runs: what a recipe has",
+    )
+    parser.add_argument(
+        "--output", required=True, help="CSV with --runs, YAML with --tables"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    from mlrpl.reporting import tuning
+
+    if args.runs:
+        tuning.write_table(tuning.table(args.runs, args.options), args.output)
+    else:
+        tuning.write_recipes(tuning.read_tables(args.tables), args.output)

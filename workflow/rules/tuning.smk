@@ -1,0 +1,67 @@
+"""Options chosen on training images that are held out; `snakemake tuning` asks for it.
+
+INPUTS: history.csv and run.json of the trials, which are runs as any other
+OUTPUTS:
+    <results>/tuning/{dataset}/{method}.csv   a method's trials, the best first
+    <results>/tuning/recipes.yaml             the best of each method, for --configfile
+"""
+
+from mlrpl.config import tuning
+
+TUNING = config["tuning"] or {"datasets": [], "methods": []}
+
+
+rule trials:
+    input:
+        run=lambda w: [
+            f"<results>/runs/{run}/run.json"
+            for run in tuning.runs(config, w.dataset, w.method)
+        ],
+        history=lambda w: [
+            f"<results>/runs/{run}/history.csv"
+            for run in tuning.runs(config, w.dataset, w.method)
+        ],
+    output:
+        "<results>/tuning/{dataset}/{method}.csv",
+    log:
+        "<logs>/tuning/{dataset}/{method}.log",
+    wildcard_constraints:
+        dataset=either(TUNING["datasets"]),
+        method=either(TUNING["methods"]),
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    params:
+        code=code("reporting.tuning"),
+        options=lambda w: tuning.recipe_options(config, w.method),
+    shell:
+        "python -m mlrpl tune --runs {input.run:q} --options {params.options:q}"
+        " --output {output:q} &> {log:q}"
+
+
+rule recipes:
+    input:
+        lambda w: (
+            [
+                f"<results>/tuning/{dataset}/{method}.csv"
+                for method in TUNING["methods"]
+                for dataset in TUNING["datasets"]
+            ]
+            or one_line("config key tuning: it is off; name methods and a search")
+        ),
+    output:
+        "<results>/tuning/recipes.yaml",
+    log:
+        "<logs>/tuning/recipes.log",
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    params:
+        code=code("reporting.tuning"),
+    shell:
+        "python -m mlrpl tune --tables {input:q} --output {output:q} &> {log:q}"
+
+
+rule tuning:
+    input:
+        rules.recipes.output,
