@@ -14,17 +14,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from mlrpl import __main__
 from mlrpl.bench import counts, inputs, step
 from mlrpl.bench import sizes as all_sizes
-from mlrpl.bench.epochs import trainings
 from mlrpl.bench.literal import literal
 from mlrpl.bench.measuring import Rates, Stopwatch, in_fresh_process, peak_memory
-from mlrpl.bench.random_clip import random_clip, write_texts
 from mlrpl.bench.report import number
 from mlrpl.commands.bench import TITLES
 from mlrpl.methods.base import Batch
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.kernels import bilinear_attention as bilinear
 from mlrpl.runtime.device import precision_on
-from mlrpl.text.clip_text import ClipText
 from mlrpl.training.gradients import Gradients
 from mlrpl.training.loop import make_optimizer, run_epoch
 from support.data_files import fails
@@ -33,18 +30,6 @@ IMAGES = 3
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def sizes():
-    return all_sizes.quick()
-
-
-@pytest.fixture(scope="module")
-def clip(sizes, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("bench")
-    texts = write_texts(sizes, random_clip(sizes), folder)
-    return ClipText(texts[step.DATASET])
 
 
 def make(sizes, clip, method=step.METHOD):
@@ -111,11 +96,28 @@ def test_the_markdown_has_every_row_and_title(quick):
         assert f"| step, B 4: {name} |" in printed
         assert f"| literal step, B 2: {name} |" in printed
     assert "literal step scaled to B 4" in printed and "not measured" in printed
+    for name in inputs.load_config()["methods"]:
+        assert f"| {name}, B 4 |" in printed and f"| {name}, B 4: memory |" in printed
+        compared = name in ("sst", "hst", "sarb", "dsrb")
+        for row in (f"{name} literal, B 2", f"{name}, B 2: literal / ours, time"):
+            assert (f"| {row} |" in printed) == compared
+    assert "| Table 2, all systems and proportions, one seed |" in printed
 
 
 def test_nothing_is_left_but_the_two_files(quick):
     folder, _ = quick
     assert sorted(path.name for path in folder.iterdir()) == ["bench.json", "bench.md"]
+
+
+def test_some_methods_can_be_asked_for(tmp_path, capsys):
+    arguments = ["bench", "--quick", "--parts", "methods", "--device", "cpu"]
+    arguments += ["--methods", "gcn_ml,sarl+pooled=raw", "--output", str(tmp_path)]
+    assert __main__.main(arguments) == 0
+    content = json.loads((tmp_path / "bench.json").read_text())
+    (rows,) = content["results"].values()
+    names = [row["name"].partition(",")[0] for row in rows]
+    assert names == ["gcn_ml", "gcn_ml", "sarl+pooled=raw", "sarl+pooled=raw"]
+    assert [row["unit"] for row in rows] == ["s", "GB"] * 2
 
 
 def test_one_part_can_be_asked_for(tmp_path, capsys):
@@ -136,12 +138,19 @@ def test_one_part_can_be_asked_for(tmp_path, capsys):
         (["--parts", ""], "--parts: '' is not a part"),
         (["--threads", "0"], "--threads: 0 is not allowed; give at least 1"),
         (["--literal-batch", "-1"], "--literal-batch: -1 is not allowed"),
+        (["--methods", ""], "--methods: '' is not a method; give names with commas"),
     ],
 )
 def test_bad_arguments_give_one_line(arguments, message, capsys):
     assert __main__.main(["bench", *arguments]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and f"mlrpl bench: error: {message}" in error
+
+
+def test_an_unknown_method_is_named_before_anything_is_measured(capsys):
+    assert __main__.main(["bench", "--quick", "--methods", "sarl,sstt"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "sstt" in error
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path, capsys):
@@ -360,17 +369,6 @@ def sum_of_ones():
 def test_peak_memory_sees_what_a_call_takes():
     taken = in_fresh_process(peak_memory, sum_of_ones, torch.device("cpu"))
     assert 0.8 * 2**26 < taken < 4 * 2**26
-
-
-def test_the_grid_is_the_configs():
-    config = inputs.load_config()
-    found = trainings(config)
-    # Table 2's three seeds of nine proportions, of which Table 4 and the figures show
-    # some too.
-    assert found["voc2007", "sarl"] == found["coco2014", "sarl"] == 27
-    assert found["voc2007", "coop"] == 5
-    assert found["coco2014", "sarl+gamma_neg=4"] == 2
-    assert sum(found.values()) == 136
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The contents of a table, and mistakes in its spec."""
 
+import html
 import statistics
 
 import pandas as pd
@@ -148,6 +149,64 @@ def test_another_data_set_is_not_mixed_up_with_the_papers(grid, tmp_path):
     assert titles == ["MS-COCO (paper)"] * 8 + ["Demo (COCO layout)", "My own"]
     assert table.rows[8].cells["average"].mean == 50
     assert any("cannot be compared" in note for note in table.notes)
+
+
+SYSTEMS = ["SSGRL", "GCN-ML", "KGGR", "SST", "HST", "SARB", "DSRB"]
+
+
+def test_a_systems_row_stands_beside_its_printed_one(grid, tmp_path):
+    """Three proportions and one seed of it, nine and three of ours."""
+    sst = {p: write_run(tmp_path, "sst", p, 0, 40 + p) for p in (0.1, 0.5, 0.9)}
+    methods = [
+        {"name": "sst", "title": "SST", "recipe": "published"},
+        {"name": "sarl", "title": "Ours"},
+    ]
+    table = build(spec(methods=methods), [*grid[0], *sst.values()], "table2")
+    printed = [row for row in table.rows if row.source == "paper"]
+    assert [row.title for row in printed] == PAPER_METHODS
+    system, own = ours(table)
+    assert (system.title, own.title) == ("SST", "Ours")
+    assert {key: cell.mean for key, cell in system.cells.items() if len(key) == 3} == {
+        str(p): 40 + p for p in sst
+    }
+    assert pd.isna(system.cells["average"].mean) and system.seeds == "1"
+    assert own.cells["average"].mean > 60 and own.seeds == "3"
+    for text in (table_formats.to_markdown(table), table_formats.to_html(table)):
+        row = next(line for line in text.splitlines() if "40.1" in line)
+        assert all(number in row for number in ("SST", "40.5", "40.9"))
+
+
+def test_what_sets_printed_rows_apart_is_said_in_every_format(grid):
+    methods = [
+        {"name": "sst", "title": "SST", "recipe": "published"},
+        {"name": "hst", "recipe": "tuned"},
+        {"name": "sarl", "title": "Ours"},
+    ]
+    table = build(spec(methods=methods), grid[0], "table2")
+    said = [
+        f"Rows of the paper of {', '.join(SYSTEMS)}: public code tunes an ImageNet "
+        "backbone too.",
+        "This run's rows are heads on the same frozen image features, with the same "
+        "known labels for every method.",
+        "Rates and epochs of this run's SST: recipe published of the configuration.",
+        "Rates and epochs of this run's hst: recipe tuned of the configuration.",
+    ]
+    assert table.notes[-4:] == said
+    assert " ".join(said) in table_formats.to_markdown(table)
+    assert said[0] in table_formats.to_latex(table, "t")
+    assert html.escape(said[1]) in table_formats.to_html(table)
+
+
+def test_only_what_is_shown_is_noted(grid):
+    table = build(spec(published_methods=["SST", "Ours"]), grid[0], "table2")
+    noted = [note for note in table.notes if "ImageNet" in note]
+    assert noted == [
+        "Rows of the paper of SST: public code tunes an ImageNet backbone too."
+    ]
+    table = build(spec(published_methods=["Ours"]), grid[0], "table2")
+    assert not any("ImageNet" in n or "frozen" in n for n in table.notes)
+    table = build(spec(proportions=[0.5]), grid[0], "table4")
+    assert not any("ImageNet" in n or "frozen" in n for n in table.notes)
 
 
 def test_several_metrics_are_several_rows(grid):

@@ -60,6 +60,8 @@ def demo(repository, tmp_path_factory):
         entry = config["experiments"].setdefault(name, {})
         entry["proportions"] = PROPORTIONS
         entry["seeds"] = [0]
+        if "systems" in base["experiments"][name]:
+            entry["systems"]["proportions"] = PROPORTIONS
     path.write_text(yaml.safe_dump(config))
     done = snakemake(folder, *DEMO, "--verbose")
     assert done.returncode == 0, done.stdout[-4000:]
@@ -98,6 +100,11 @@ def test_metrics_have_every_run_once(demo):
     assert len(set(keys)) == len(keys)
     methods = {row["method"] for row in rows if row["dataset"] == "demo_voc"}
     assert {"coop", "coop_csp", "coop_sd", "sarl", "sarl+loss=p_bce"} <= methods
+    systems = {"ssgrl", "gcn_ml", "kggr", "sst", "hst", "sarb", "dsrb"}
+    assert systems <= methods
+    assert {f"sarl+transfer={name}" for name in ("sst", "hst", "sarb", "dsrb")} <= (
+        methods
+    )
     assert all(5 < float(row["mAP"]) < 100 for row in rows)
 
 

@@ -11,12 +11,16 @@ DRY = ("-n", "--cores", "8", "--resources", "gpu=1")
 # The paper's grid, counted by hand: data sets x methods x proportions x seeds.
 TRAININGS = {
     "Tables 2 and 3: sarl": 2 * 1 * 9 * 3,
+    "Tables 2 and 3: the seven systems": 2 * 7 * 9 * 3,
     "Table 4: the three besides sarl at seed 0": 2 * 3 * 5 * 1,
     "Figure 4: semantic attention": 2 * 1 * 9 * 1,
     "Figure 7: P-BCE": 2 * 1 * 9 * 1,
     "Figure 8: four other gamma+ and four other gamma-": 1 * 8 * 2 * 1,
     "pooled.smk: the two besides sarl": 2 * 2 * 3 * 1,
+    "transfer.smk: the four besides sarl": 2 * 4 * 5 * 1,
 }
+# The demo runs the systems at three proportions and one seed.
+DEMO_TRAININGS = {**TRAININGS, "Tables 2 and 3: the seven systems": 2 * 7 * 3 * 1}
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +47,7 @@ def test_paper_grid_is_planned_offline(paper_plan):
         **dict.fromkeys(["table2", "table3", "table4"], 1),
         **dict.fromkeys(["figure4", "figure7", "figure8"], 1),
         "ablation_pooled": 1,
+        "ablation_transfer": 1,
         "all": 1,
     }
 
@@ -78,13 +83,32 @@ def test_every_training_is_in_metrics_csv(paper_plan):
     assert metrics == trained
 
 
+def test_the_systems_stand_in_the_tables_beside_ours(paper_plan):
+    methods = ["ssgrl", "gcn_ml", "kggr", "sst", "hst", "sarb", "dsrb", "sarl"]
+    for table in ("table2", "table3"):
+        [job] = jobs(paper_plan, table)
+        runs = [path for path in job["input"].split(", ") if "/runs/" in path]
+        assert list(dict.fromkeys(path.split("/")[3] for path in runs)) == methods
+        assert len(runs) == len(set(runs)) == 2 * 8 * 9 * 3
+
+
+def test_the_systems_can_be_left_out(repository, tmp_path):
+    folder = copy_tree(repository, tmp_path / "tree")
+    off = "{table2: {systems: null}, table3: {systems: null}}"
+    (folder / "mine.yaml").write_text(f"experiments: {off}")
+    done = snakemake(folder, *DRY, "--configfile", "mine.yaml", offline=True)
+    assert done.returncode == 0, done.stdout
+    left = sum(TRAININGS.values()) - TRAININGS["Tables 2 and 3: the seven systems"]
+    assert job_counts(done.stdout)["train"] == left
+
+
 def test_demo_plans_the_same_grid(repository, tmp_path):
     folder = copy_tree(repository, tmp_path / "tree")
     profile = ("--workflow-profile", "profiles/demo")
     done = snakemake(folder, "-n", "--cores", "2", *profile, offline=True)
     assert done.returncode == 0, done.stdout
     counts = job_counts(done.stdout)
-    assert counts["train"] == counts["evaluate"] == sum(TRAININGS.values())
+    assert counts["train"] == counts["evaluate"] == sum(DEMO_TRAININGS.values())
     assert "download" not in counts and counts["demo_world"] == 1
     for job in jobs(done.stdout, "train"):
         assert job["output"].startswith("results/demo/runs/")

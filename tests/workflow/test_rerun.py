@@ -47,10 +47,12 @@ def test_editing_a_common_option_trains_all_but_those_that_set_it(changed):
 
 def test_editing_a_module_trains_the_methods_that_use_it(changed):
     changed.edit("workflow/mlrpl/methods/losses/p_bce.py")
-    assert methods_trained(changed.plan()) == {"sarl+loss=p_bce"}
+    # HST's margins learn from partial BCE, whatever the loss of the scores is.
+    users = {"sarl+loss=p_bce", "sarl+transfer=hst"}
+    assert methods_trained(changed.plan()) == users
     changed.edit("workflow/mlrpl/methods/visual/global_feature.py")
     trained = methods_trained(changed.plan())
-    assert trained == {"sarl+loss=p_bce", "coop", "coop_csp"}
+    assert trained == {*users, "coop", "coop_csp"}
 
 
 def test_a_comment_or_a_docstring_runs_nothing(changed):
@@ -83,7 +85,7 @@ def test_editing_the_metrics_trains_nothing(changed):
 def test_editing_the_tables_trains_nothing(changed):
     changed.edit("workflow/mlrpl/reporting/tables.py")
     assert job_counts(changed.plan()) == {
-        **{"table2": 1, "table4": 1, "ablation_pooled": 1},
+        **{"table2": 1, "table4": 1, "ablation_pooled": 1, "ablation_transfer": 1},
         "all": 1,
     }
 

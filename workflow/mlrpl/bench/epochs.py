@@ -1,6 +1,9 @@
 """Seconds an epoch, and the hours of the paper's whole grid."""
 
+import math
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,9 @@ from mlrpl.bench.inputs import (
     write_cache,
 )
 from mlrpl.bench.measuring import seconds
+from mlrpl.bench.operations import table_operations
 from mlrpl.bench.report import Row
-from mlrpl.bench.sizes import Sizes
+from mlrpl.bench.sizes import DataSet, Sizes
 from mlrpl.config import plan
 from mlrpl.config.options import Options
 from mlrpl.evaluation.average_precision import average_precision
@@ -27,15 +31,65 @@ from mlrpl.training.feature_cache import FeatureCache
 from mlrpl.training.gradients import gradients_of
 from mlrpl.training.loop import make_optimizer, run_epoch, score
 
+# Of a training's data set and method, how many there are.
+Trainings = Counter[tuple[str, str]]
 
-def trainings(config: dict[str, Any]) -> Counter[tuple[str, str]]:
+
+def trainings(config: dict[str, Any]) -> Trainings:
     """Count the trainings of the configured experiments by data set and method."""
-    runs = {
+    return _counted(
         run
         for name in config["experiments"]
         for run in plan.runs(config, **plan.experiment(config, name))
-    }
-    return Counter((run.split("/")[0], run.split("/")[1]) for run in runs)
+    )
+
+
+def table2(config: dict[str, Any]) -> Trainings:
+    """Count those of Table 2, all its systems and proportions, with the first seed."""
+    runs = plan.runs(config, **plan.experiment(config, "table2"))
+    first = min((_seed(run) for run in runs), default=0)
+    return _counted(run for run in runs if _seed(run) == first)
+
+
+def _seed(run: str) -> int:
+    return int(run.rpartition("=")[2])
+
+
+def _counted(runs: Iterable[str]) -> Trainings:
+    return Counter(tuple(run.split("/")[:2]) for run in dict.fromkeys(runs))
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of the pieces of a training.
+
+    Attributes:
+        before: an epoch before there is transfer.
+        after: an epoch with it, and of every method without such stages.
+        prototypes: one computation of the prototypes.
+        test: one test.
+    """
+
+    before: float
+    after: float
+    prototypes: float
+    test: float
+
+    def training(self, options: Options) -> float:
+        """Return the seconds of a whole training."""
+        first, rest = stages(options)
+        computed = 0
+        if "prototype_every" in options:
+            computed = math.ceil(rest / options.prototype_every)
+        tests = math.ceil(options.epochs / options.eval_every)
+        epochs = first * self.before + rest * self.after
+        return epochs + computed * self.prototypes + tests * self.test
+
+
+def stages(options: Options) -> tuple[int, int]:
+    """Return the numbers of epochs before transfer sets in, and of the others."""
+    first = min(options.get("transfer_epoch", 0), options.epochs)
+    return first, options.epochs - first
 
 
 def measure(
@@ -53,85 +107,138 @@ def measure(
         texts: the text side of CLIP of each data set.
     """
     config = load_config()
-    counted = trainings(config)
-    batches: dict[tuple[str, ...], tuple[float, float]] = {}
+    table, every = (
+        {key: n for key, n in count.items() if key[0] in sizes.datasets}
+        for count in (table2(config), trainings(config))
+    )
+    costs: dict[tuple[str, ...], Costs] = {}
     rows: list[Row] = []
-    total = 0.0
-    for (dataset, method), count in sorted(counted.items()):
-        if dataset not in sizes.datasets:
-            continue
+    hours: dict[tuple[str, str], float] = {}
+    for dataset, method in sorted(every):
         options = make_options(sizes, config, method)
         kind = (dataset, *_parts(options))
-        if kind not in batches:
+        if kind not in costs:
             clip = ClipText(texts[dataset])
-            batches[kind] = _epoch(sizes, dataset, options, clip, device, folder)
-            training, testing = batches[kind]
-            data = sizes.datasets[dataset]
-            what = f"{data.train:,} images, {-(-data.train // sizes.batch):,} steps"
-            name = f"epoch of {dataset}: {', '.join(kind[1:])}"
-            rows.append(Row(f"{name}: training", training, "s", what))
-            rows.append(Row(f"{name}: test", testing, "s", f"{data.test:,} images"))
-        training, testing = batches[kind]
-        epochs, every = config["options"]["epochs"], options.eval_every
-        total += count * (epochs * training + -(-epochs // every) * testing)
-    epochs = config["options"]["epochs"]
-    runs = sum(n for (dataset, _), n in counted.items() if dataset in sizes.datasets)
-    note = f"{runs} trainings of {epochs} epochs one after the other; no ablations"
-    return [
-        *rows,
-        Row("all tables and figures", total / 3600, "hours", note),
-        Row("one training of them, on average", total / max(runs, 1) / 60, "minutes"),
-    ]
+            costs[kind] = _costs(sizes, dataset, options, clip, device, folder)
+            rows += _rows(kind, costs[kind], options, sizes.datasets[dataset])
+        hours[dataset, method] = costs[kind].training(options) / 3600
+    total = sum(n * hours[key] for key, n in every.items())
+    runs = sum(every.values())
+    note = f"{runs} trainings one after the other; no ablations"
+    rows.append(Row("all tables and figures", total, "hours", note))
+    average = 60 * total / max(runs, 1)
+    rows.append(Row("one training of them, on average", average, "minutes"))
+    if table:
+        rows.append(_table_row(config, sizes, device, texts, table, hours))
+    return rows
 
 
-def _epoch(
+def _table_row(
+    config: dict[str, Any],
+    sizes: Sizes,
+    device: torch.device,
+    texts: dict[str, Path],
+    table: dict[tuple[str, str], int],
+    hours: dict[tuple[str, str], float],
+) -> Row:
+    """Return what Table 2 takes with one seed: measured, or counted without a GPU."""
+    name = "Table 2, all systems and proportions, one seed"
+    note = f"{sum(table.values())} trainings one after the other"
+    if device.type == "cuda":
+        total = sum(n * hours[key] for key, n in table.items())
+        return Row(name, total, "GPU-hours", note)
+    operations = table_operations(config, sizes, texts, table)
+    note = f"{note}; counted, where there is a GPU its hours stand here"
+    return Row(name, operations / 1e15, "PFLOP", note)
+
+
+def _rows(
+    kind: tuple[str, ...], costs: Costs, options: Options, data: DataSet
+) -> list[Row]:
+    name = f"epoch of {kind[0]}: {', '.join(kind[1:])}"
+    steps = math.ceil(data.train / options.batch_size)
+    what = f"{data.train:,} images, {steps:,} steps"
+    rows = [Row(f"{name}: training", costs.after, "s", what)]
+    first, _ = stages(options)
+    if first:
+        note = f"the first {first} epochs"
+        rows.append(Row(f"{name}: before transfer", costs.before, "s", note))
+    if costs.prototypes:
+        note = "once in a while; of some images, scaled"
+        rows.append(Row(f"{name}: prototypes", costs.prototypes, "s", note))
+    return [*rows, Row(f"{name}: test", costs.test, "s", f"{data.test:,} images")]
+
+
+def _costs(
     sizes: Sizes,
     dataset: str,
     options: Options,
     clip: ClipText,
     device: torch.device,
     folder: Path,
-) -> tuple[float, float]:
-    """Return the seconds of an epoch's training and of its test, from some batches."""
+) -> Costs:
+    """Return the seconds of a kind of training, from some batches."""
     data = sizes.datasets[dataset]
     method = make_method(sizes, options, clip).to(device)
-    training, test = (
+    size = options.batch_size
+    training, test, few = (
         _split(count, sizes, clip, method, device, folder)
-        for count in (sizes.epoch_batches * sizes.batch, sizes.scored)
+        for count in (sizes.epoch_batches * size, sizes.scored, 2)
     )
-    few = _split(2, sizes, clip, method, device, folder)
     gradients = gradients_of(method, device)
     optimizer = make_optimizer(options, method)
+    steps = math.ceil(data.train / size)
+    limits = (device, sizes.repeats, sizes.budget)
 
     def train(split: Split) -> None:
-        gradients.phase = method.start_epoch(1, split)
-        shuffled = split.shuffled(options.batch_size, 0, 1)
-        run_epoch(gradients, optimizer, options.lr, shuffled)
+        run_epoch(gradients, optimizer, options.lr, split.shuffled(size, 0, 1))
 
-    limits = (device, sizes.repeats, sizes.budget)
-    # The warm-up; on a GPU a whole batch, of which a graph is captured.
-    train(training if device.type == "cuda" else few)
-    steps = -(-data.train // sizes.batch)
-    step = seconds(lambda: train(training), *limits, warm_up=False)
-    # A test makes the text features once, and then scores the images.
+    def start(epoch: int) -> None:
+        gradients.phase = method.start_epoch(epoch, test.batches, steps)
+
+    def an_epoch() -> float:
+        # The warm-up; on a GPU a whole batch, of which a graph is captured.
+        train(training if device.type == "cuda" else few)
+        took = seconds(lambda: train(training), *limits, warm_up=False)
+        return took / sizes.epoch_batches * steps
+
+    first, _ = stages(options)
+    start(1)
+    before = an_epoch()
+    after, prototypes = before, 0.0
+    if first:
+        if "prototype_every" in options:
+            took = seconds(lambda: start(first + 1), *limits)
+            prototypes = took / sizes.scored * data.train
+        start(first + 1)
+        after = an_epoch()
+    tested = _test(method, test, data, limits)
+    return Costs(before, after, prototypes, tested)
+
+
+def _test(
+    method: Method, test: Split, data: DataSet, limits: tuple[torch.device, int, float]
+) -> float:
+    """Return the seconds of a test: text features once, then images, then its mAP."""
     with torch.no_grad():
         text = seconds(method.prepare, *limits)
         given = _Prepared(method)
     scored = seconds(lambda: score(given, test), *limits)
-    images = scored / sizes.scored * data.test
+    images = scored / len(test) * data.test
     scores = np.random.default_rng(0).standard_normal(
         (data.test, len(data.names)), np.float32
     )
     labels = make_labels(*scores.shape)
     cpu = (torch.device("cpu"), 1, 0.0)
     ap = seconds(lambda: average_precision(scores, labels), *cpu, warm_up=False)
-    return step / sizes.epoch_batches * steps, text + images + ap
+    return text + images + ap
 
 
 def _parts(options: Options) -> list[str]:
-    """Return the parts of a method on which its time depends."""
+    """Return the parts of a method on which its time depends, and its batch size."""
     names = [options.get("visual", options.head), options.get("prompts")]
-    return [name for name in (*names, options.transfer) if name not in (None, "none")]
+    names = [name for name in (*names, options.transfer) if name not in (None, "none")]
+    return [*names, f"B {options.batch_size}"]
 
 
 class _Prepared:

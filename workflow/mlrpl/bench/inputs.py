@@ -18,6 +18,7 @@ from mlrpl.config.plan import method_options
 from mlrpl.config.validation import validate
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
+from mlrpl.methods.base import Batch
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.method import Method
 from mlrpl.text.clip_text import ClipText
@@ -43,10 +44,12 @@ def load_config(path: Path = CONFIG_PATH) -> dict[str, Any]:
 def make_options(sizes: Sizes, config: dict[str, Any], method: str) -> Options:
     """Return a method's options in the config, at the sizes of the benchmark."""
     changed = {
+        **sizes.options,
         "joint_dim": sizes.joint_dim,
         "n_ctx": sizes.n_ctx,
-        "batch_size": sizes.batch,
     }
+    if not sizes.own_batches:
+        changed["batch_size"] = sizes.batch
     options = method_options(config, method)
     applying = {name: value for name, value in changed.items() if name in options}
     return Options.from_dict({**options, **applying})
@@ -62,8 +65,24 @@ def make_method(sizes: Sizes, options: Options, clip: ClipText) -> Method:
         class_vectors=vectors,
         clip=clip,
         known=torch.from_numpy(make_labels(sizes.batch, len(clip.classes))),
+        grid=sizes.grid,
     )
     return Method.from_options(options, inputs, seed=0)
+
+
+def make_batch(
+    sizes: Sizes, method: Method, clip: ClipText, images: int, device: torch.device
+) -> Batch:
+    """Return a batch of so many random images, as a method reads them."""
+    channels, width = (int(clip.metadata[k]) for k in ("map_channels", "embed_dim"))
+    shape = {
+        "map": (images, sizes.locations, channels),
+        "global": (images, width),
+        "max": (images, channels),
+    }[method.reads]
+    features = torch.randn(shape).abs().to(device)
+    labels = torch.from_numpy(make_labels(images, len(clip.classes))).to(device)
+    return Batch(features, labels, torch.arange(images, device=device))
 
 
 def make_labels(images: int, classes: int) -> np.ndarray:
@@ -84,14 +103,17 @@ def write_cache(
     random = np.random.default_rng(0)
     block = random.standard_normal((64, 1, locations, channels), np.float32)
     block = np.abs(block).astype(np.float16)
-    features = random.standard_normal((images, 1, embed_dim), np.float32)
+    largest, features = (
+        random.standard_normal((images, 1, width), np.float32).astype(np.float16)
+        for width in (channels, embed_dim)
+    )
     side = round(locations**0.5)
     with h5py.File(path, "w") as file:
         maps = file.create_dataset("map", (images, *block.shape[1:]), np.float16)
         for start in range(0, images, 64):
             stop = min(start + 64, images)
             maps[start:stop] = block[: stop - start]
-        file["global"] = features.astype(np.float16)
+        file["max"], file["global"] = np.abs(largest), features
         file.attrs.update(
             {
                 "dataset": "bench",

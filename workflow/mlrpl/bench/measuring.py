@@ -81,6 +81,12 @@ class Stopwatch:
         return {name: statistics.median(times) for name, times in self._times.items()}
 
 
+def wake(device: torch.device) -> None:
+    """Let torch load kernels and start threads, not in what is measured."""
+    square = torch.randn(64, 64, device=device)
+    (square @ square).softmax(dim=-1)
+
+
 def peak_memory(function: Callable[[], Any], device: torch.device) -> int:
     """Return the bytes that a call takes at its peak above what was there before.
 
@@ -133,7 +139,7 @@ def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
         raise UserError(
             f"bench: the system ended the process of {function.__name__}"
             f"{arguments[:2]}, most likely for its memory; give a smaller "
-            "--literal-batch, or leave out the part step"
+            "--literal-batch, or leave the part or the method out"
         ) from error
     finally:
         process.terminate()  # at an interruption it would go on for minutes

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import torch
 
-from mlrpl.bench import cache, encoder, epochs, evaluation, inputs, report, step
+from mlrpl.bench import (
+    cache,
+    encoder,
+    epochs,
+    evaluation,
+    inputs,
+    method_steps,
+    report,
+    step,
+)
 from mlrpl.bench import sizes as all_sizes
 from mlrpl.bench.random_clip import random_clip, write_texts
 from mlrpl.bench.report import Row
@@ -22,6 +31,7 @@ from mlrpl.runtime.device import choose_device
 def run_parts(
     parts: Sequence[str],
     titles: Mapping[str, str],
+    methods: Sequence[str] | None,
     device: str,
     threads: int | None,
     quick: bool,
@@ -33,6 +43,7 @@ def run_parts(
     Args:
         parts: what to measure, in this order.
         titles: what to call the parts.
+        methods: of which to measure a step; None for all of the configuration.
         device: "auto", "cpu" or "cuda".
         threads: of torch; None for all cores.
         quick: tiny sizes.
@@ -41,8 +52,8 @@ def run_parts(
             long as it runs.
 
     Raises:
-        UserError: no such device, no configuration, or a folder that cannot be written
-            to.
+        UserError: no such device or method, no configuration, or a folder that cannot
+            be written to.
     """
     target = choose_device(device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
@@ -53,7 +64,10 @@ def run_parts(
     sizes = all_sizes.quick() if quick else all_sizes.paper(target.type)
     if literal_batch:
         sizes = replace(sizes, literal_batch=literal_batch)
-    options = inputs.make_options(sizes, inputs.load_config(), step.METHOD)
+    config = inputs.load_config()
+    names = list(dict.fromkeys(methods or config["methods"]))
+    for name in (*names, step.METHOD):  # an unknown one is told before all else
+        options = inputs.make_options(sizes, config, name)
     found = report.environment(target, threads, options.precision)
     found["quick"] = quick
     folder = Path(output)
@@ -66,8 +80,8 @@ def run_parts(
             "another folder"
         ) from error
     results: dict[str, list[Row]] = {}
-    with scratch as name:
-        work = Path(name)
+    with scratch as made:
+        work = Path(made)
         clip = random_clip(sizes)
         texts = write_texts(sizes, clip, work)
         channels = make_tower(clip.model.visual).channels
@@ -76,6 +90,9 @@ def run_parts(
             "encoder": lambda: encoder.measure(sizes, target, threads, clip, work),
             "cache": lambda: cache.measure(sizes, channels, embed_dim, work),
             "step": lambda: step.measure(sizes, target, threads, texts),
+            "methods": lambda: method_steps.measure(
+                sizes, target, threads, texts, names
+            ),
             "epoch": lambda: epochs.measure(sizes, target, work, texts),
             "evaluation": lambda: evaluation.measure(sizes, work),
         }

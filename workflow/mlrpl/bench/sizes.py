@@ -42,12 +42,14 @@ class Sizes:
         photo: width and height of the JPEGs, in pixels.
         images: JPEGs that are encoded.
         cached: images of the cache that is read.
-        batch: B, images of a training step.
-        literal_batch: images of the literal implementation's step.
+        batch: B, images of a training step at which all methods are compared.
+        own_batches: whether a method has its own number of images too, or this one.
+        literal_batch: images of a literal implementation's step, at most.
         locations: L of the cached map.
         joint_dim: J, the width of the joint space.
         glove: G, the length of a class vector.
         n_ctx: M, the context vectors of a prompt.
+        options: of methods, in place of their own.
         datasets: by their names in the config.
         epoch_batches: batches of which a time an epoch is made up.
         scored: images that are scored to measure an epoch's test.
@@ -56,6 +58,8 @@ class Sizes:
         copied: elements (fp32) by which copies and sigmoids are measured.
         repeats: how often something is measured, unless it takes longer than `budget`.
         budget: seconds after which no further repeat begins.
+        apart: whether every method's step has a process of its own, without which its
+            memory is not known on a CPU.
     """
 
     model: str
@@ -65,11 +69,13 @@ class Sizes:
     images: int
     cached: int
     batch: int
+    own_batches: bool
     literal_batch: int
     locations: int
     joint_dim: int
     glove: int
     n_ctx: int
+    options: Mapping[str, Any]
     datasets: Mapping[str, DataSet]
     epoch_batches: int
     scored: int
@@ -78,6 +84,13 @@ class Sizes:
     copied: int
     repeats: int
     budget: float
+    apart: bool
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the map, which is square."""
+        side = round(self.locations**0.5)
+        return side, side
 
 
 def paper(device: str) -> Sizes:
@@ -95,11 +108,13 @@ def paper(device: str) -> Sizes:
         images=2048 if cuda else 8,
         cached=4096 if cuda else 1024,
         batch=64,
+        own_batches=True,
         literal_batch=64 if cuda else 8,
         locations=49,
         joint_dim=1024,
         glove=300,
         n_ctx=16,
+        options={},
         datasets={
             "coco2014": DataSet(COCO_NAMES, 82_081, 40_137),
             "voc2007": DataSet(VOC_NAMES, 5_011, 4_952),
@@ -111,6 +126,7 @@ def paper(device: str) -> Sizes:
         copied=2**28 if cuda else 2**26,
         repeats=10 if cuda else 3,
         budget=10 if cuda else 5,
+        apart=True,
     )
 
 
@@ -140,11 +156,22 @@ def quick() -> Sizes:
         images=4,
         cached=32,
         batch=4,
+        own_batches=False,
         literal_batch=2,
         locations=4,
         joint_dim=16,
         glove=8,
         n_ctx=4,
+        options={
+            "reduce_dim": 12,
+            "attention_dim": 6,
+            "output_dim": 8,
+            "gcn_dim": 6,
+            "pair_dim": 6,
+            "pair_hidden": 8,
+            "memory_size": 4,
+            "prototypes": 3,
+        },
         datasets={
             "coco2014": DataSet(COCO_NAMES[:12], 80, 40),
             "voc2007": DataSet(VOC_NAMES[:5], 50, 49),
@@ -156,4 +183,5 @@ def quick() -> Sizes:
         copied=2**16,
         repeats=2,
         budget=1,
+        apart=False,
     )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from mlrpl.bench import counts
-from mlrpl.bench.inputs import load_config, make_labels, make_method, make_options
+from mlrpl.bench.inputs import load_config, make_batch, make_method, make_options
 from mlrpl.bench.literal import LiteralDecoupling, PaddedPrompts, literal
 from mlrpl.bench.measuring import (
     Rates,
@@ -26,6 +26,7 @@ from mlrpl.bench.measuring import (
     measure_rates,
     peak_memory,
     seconds,
+    wake,
 )
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
@@ -39,7 +40,7 @@ from mlrpl.runtime.device import choose_device
 from mlrpl.text.clip_text import ClipText
 from mlrpl.training.gradients import Gradients, gradients_of
 from mlrpl.training.loop import make_optimizer, run_epoch
-from mlrpl.training.optimizers import SGD, AdamW
+from mlrpl.training.optimizers import Optimizer
 
 PARTS = ("visual module", "text tower", "loss", "optimiser")
 METHOD, DATASET = "sarl", "coco2014"
@@ -70,12 +71,12 @@ class Measured:
 
 
 def cut_step(
-    method: Method, optimizer: SGD | AdamW, batch: Batch, watch: Stopwatch
+    method: Method, optimizer: Optimizer, batch: Batch, watch: Stopwatch
 ) -> None:
     """Take a step in parts; the gradients and the new weights are the whole step's."""
     watch.begin(*PARTS)
     with watch("visual module"):
-        visual = method.class_features(batch.features)
+        visual = method.located(batch.features).class_features
     with watch("text tower"):
         text = method.prepare()
     ends = [part.detach().requires_grad_() for part in (visual, text)]
@@ -85,7 +86,7 @@ def cut_step(
 
     with watch("loss"):
         scores = rescore(ends[0])
-        step = Step(batch, ends[0], scores, rescore, method.loss_part)
+        step = Step(batch, ends[0], None, scores, rescore, method.loss_part)
         method.transfer(step).backward()
     with watch("visual module"):
         visual.backward(ends[0].grad)
@@ -117,15 +118,9 @@ def measure_variant(
         method = literal(method, texts)
     # A copy, since pages of the weights' file come and go while a step runs.
     method = copy.deepcopy(method).to(target)
-    channels = int(texts.metadata["map_channels"])
-    features = torch.randn(images, sizes.locations, channels).abs().to(target)
-    labels = torch.from_numpy(make_labels(images, len(texts.classes))).to(target)
-    batch = Batch(features, labels, torch.arange(images, device=target))
+    batch = make_batch(sizes, method, texts, images, target)
     optimizer = make_optimizer(options, method)
-
-    # torch loads its kernels and starts its threads here, not in the measured step.
-    square = torch.randn(64, 64, device=target)
-    (square @ square).softmax(dim=-1)
+    wake(target)
 
     def step(gradients: Gradients) -> None:
         run_epoch(gradients, optimizer, options.lr, [batch])

@@ -8,6 +8,7 @@ TITLES = {
     "encoder": "Encoder: JPEG to cached map",
     "cache": "Cache: reading",
     "step": "One training step of `sarl`",
+    "methods": "One training step of every method",
     "epoch": "Epochs, and the paper's whole grid",
     "evaluation": "Evaluation",
 }
@@ -25,9 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parts", default=",".join(TITLES), help="some of them, with commas between"
     )
     parser.add_argument(
+        "--methods", help="of the part methods, with commas between; by default all"
+    )
+    parser.add_argument(
         "--literal-batch",
         type=int,
-        help="images of the literal step; by default 64, on a CPU 8, and scaled",
+        help="images of the literal steps; by default 64, on a CPU 8, and scaled",
     )
     parser.add_argument(
         "--output", default="results/bench", help="folder; its disk is measured"
@@ -41,6 +45,9 @@ def run(args: argparse.Namespace) -> None:
             raise UserError(
                 f"--parts: {part!r} is not a part; choose from {', '.join(TITLES)}"
             )
+    methods = None if args.methods is None else args.methods.split(",")
+    if methods and "" in methods:
+        raise UserError("--methods: '' is not a method; give names with commas between")
     for name in ("threads", "literal_batch"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -53,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
     run_parts(
         [part for part in TITLES if part in parts],
         TITLES,
+        methods,
         args.device,
         args.threads,
         args.quick,

@@ -135,13 +135,19 @@ class Feature:
         return self.locations * self.channels * 2
 
     @property
+    def max_bytes(self) -> int:
+        """Bytes of the maximum over the locations of the map before it is pooled."""
+        return self.channels * 2
+
+    @property
     def bytes(self) -> int:
-        """Bytes of the map and of the image feature."""
-        return self.map_bytes + self.embed * 2
+        """Bytes of the map, of its maximum and of the image feature."""
+        return self.map_bytes + self.max_bytes + self.embed * 2
 
     def read_bytes(self, reads: str) -> int:
-        """Bytes that a method reads of an image: "map" or "global"."""
-        return self.embed * 2 if reads == "global" else self.map_bytes
+        """Bytes that a method reads of an image: "map", "global" or "max"."""
+        sizes = {"global": self.embed * 2, "max": self.max_bytes}
+        return sizes.get(reads, self.map_bytes)
 
 
 def feature_shape(config: Mapping[str, Any]) -> Feature | None:

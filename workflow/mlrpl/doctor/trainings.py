@@ -15,7 +15,7 @@ GLOVE_WIDTH = 300
 # Tokens of a class name: most have one or two, the longest of the data sets three.
 NAME_TOKENS = 3
 # Numbers that training keeps of a parameter besides itself: gradient, momentum.
-KEPT = {"sgd": 2, "adamw": 3}
+KEPT = {"sgd": 2, "adam": 3, "adamw": 3}
 
 
 class Counts:

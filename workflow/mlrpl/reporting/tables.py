@@ -102,7 +102,7 @@ def build(spec: dict[str, Any], runs: pd.DataFrame, published: pd.DataFrame) -> 
     for dataset in spec["datasets"]:
         rows += _paper_rows(spec, dataset, paper, published)
         rows += _run_rows(spec, dataset, runs, shown, averaged)
-    notes = _notes(spec, rows, columns, averaged)
+    notes = _notes(spec, rows, columns, averaged) + _differences(spec, paper)
     return Table(spec["title"], columns, rows, notes, spec["decimals"])
 
 
@@ -290,4 +290,29 @@ def _notes(
     keys = [column.key for column in columns]
     if any(np.isnan(row.cells.get(k, Cell(np.nan)).mean) for row in ours for k in keys):
         notes.append("An empty cell was not run, or not at every proportion.")
+    return notes
+
+
+def _differences(spec: dict[str, Any], paper: pd.DataFrame) -> list[str]:
+    """Say what sets printed rows apart from this run's, and whose rates these have."""
+    notes = []
+    noted = paper[paper["note"] != ""]
+    for note, rows in noted.groupby("note", sort=False):
+        names = ", ".join(rows["method"].unique())
+        notes.append(f"Rows of the paper of {names}: {note}.")
+    if notes:
+        notes.append(
+            "This run's rows are heads on the same frozen image features, with the "
+            "same known labels for every method."
+        )
+    recipes: dict[str, list[str]] = {}
+    for method in spec["methods"]:
+        if "recipe" in method:
+            title = method.get("title", method["name"])
+            recipes.setdefault(method["recipe"], []).append(title)
+    for recipe, titles in recipes.items():
+        notes.append(
+            f"Rates and epochs of this run's {', '.join(titles)}: recipe {recipe} of "
+            "the configuration."
+        )
     return notes

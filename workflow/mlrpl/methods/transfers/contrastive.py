@@ -1,8 +1,9 @@
 """The contrastive loss of class features (`ContrastiveLoss` of HCP-MLR-PL).
 
 Of every two images of a batch, those that both show a class should have similar
-features of it; others should not. The public code loops over the pairs; here they are
-weights of a [C, B, B] tensor, of shapes that do not depend on the labels.
+features of it; others should not. The public code gathers the pairs by lists of
+indices; here they are weights of a [C, B, B] tensor, of shapes that do not depend on
+the labels.
 """
 
 import torch
