@@ -64,6 +64,7 @@ def small(**changes) -> dict:
     """An overlay: VOC alone, one table of one training."""
     off = dict.fromkeys(("table3", "table4", "figure4", "figure7", "figure8"))
     table = {"methods": ["sarl"], "proportions": [0.5], "seeds": [0]}
+    table["systems"] = None
     return {
         "datasets": {"coco2014": None, **changes.pop("datasets", {})},
         "experiments": {**off, "table2": table},

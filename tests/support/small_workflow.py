@@ -24,7 +24,7 @@ SMALL = {
     "glove": {"root": "vectors"},
     "encoder": {"model": "own/model.json", "pretrained": "own/weights.pt"},
     "experiments": {
-        "table2": {"seeds": [0]},
+        "table2": {"seeds": [0], "systems": None},
         "table3": None,
         "table4": {"proportions": [0.5]},
         "figure4": None,

@@ -238,11 +238,13 @@ def _check_experiment(
     _check_datasets(where, experiment, config)
     for key in ("proportions", "seeds"):
         experiment.setdefault(key, list(config[key]))
-    for method in experiment["methods"]:
-        try:
-            plan.canonical(config, method)
-        except UserError as error:
-            raise UserError(f"config key {where}.methods: {error}") from None
+    groups = {where: experiment, f"{where}.systems": experiment.get("systems") or {}}
+    for key, group in groups.items():
+        for method in group.get("methods", []):
+            try:
+                plan.canonical(config, method)
+            except UserError as error:
+                raise UserError(f"config key {key}.methods: {error}") from None
 
 
 def _check_datasets(
