@@ -26,7 +26,7 @@ demo: $(VENV)/run.stamp
 	@echo
 	@echo "Tables    results/demo/tables/     table2, table3, table4 (.md .csv .tex), metrics.csv"
 	@echo "Figures   results/demo/figures/    figure4, figure7, figure8 (.png .pdf)"
-	@echo "Ablations results/demo/ablations/  pooled (.md .csv .tex)"
+	@echo "Ablations results/demo/ablations/  pooled, transfer (.md .csv .tex)"
 	@echo "All of it on one page, in a browser: results/demo/report.html"
 
 test: $(VENV)/test.stamp

@@ -8,7 +8,8 @@ TRANSFER = {
     "method": [
         "sarl+transfer=none",
         "sarl+transfer=sst",
-        "sarl+transfer=hst",
+        # At a rate of 1e-5 margins that start at 1 would let nothing pass.
+        "sarl+transfer=hst+margin_start=0.75",
         "sarl+transfer=sarb",
         "sarl+transfer=dsrb",
     ],
@@ -36,7 +37,7 @@ use rule table as ablation_transfer with:
                 "published_methods": ["Ours"],
                 "titles": {
                     "sarl+transfer=sst": "Ours with SST's pseudo labels",
-                    "sarl+transfer=hst": "Ours with HST's pseudo labels",
+                    "sarl+transfer=hst+margin_start=0.75": "Ours with HST's pseudo labels",
                     "sarl+transfer=sarb": "Ours with SARB's blending",
                     "sarl+transfer=dsrb": "Ours with DSRB's blending",
                 },
