@@ -44,19 +44,7 @@ class Method(nn.Module):
                 and the head has none.
         """
         super().__init__()
-        names = type(transfer).__name__, type(head).__name__
-        if transfer.needs_class_features and not head.has_class_features:
-            raise UserError(
-                f"options: transfer: {names[0]} works on a feature for each class, and "
-                f"{names[1]} has none with these options; choose another head or "
-                "visual module, or transfer=none"
-            )
-        if transfer.needs_evidence and not head.has_evidence:
-            raise UserError(
-                f"options: transfer: {names[0]} asks where in the map a class is, and "
-                f"{names[1]} does not say it with these options; choose another head "
-                "or visual module, or another transfer"
-            )
+        check_together(head, type(transfer))
         self.head, self.transfer, self.loss_part = head, transfer, loss
         self.score, self.precision = SCORES[score], precision
 
@@ -69,11 +57,16 @@ class Method(nn.Module):
             inputs: sizes, class vectors, partial labels and the text side of CLIP.
             seed: each part starts from this seed, so that a change of one leaves the
                 start of the others as it was.
+
+        Raises:
+            UserError: as the constructor.
         """
         parts = []
         for kind in ("head", "transfer", "loss"):
             torch.manual_seed(seed)
             part = part_class(kind, options[kind])
+            if kind == "transfer":
+                check_together(parts[0], part)
             parts.append(part.from_options(options, inputs))
             if kind == "head" and parts[0].has_class_features:
                 inputs = replace(inputs, class_dim=parts[0].class_dim)
@@ -195,6 +188,27 @@ class Method(nn.Module):
             for name, parameter in part.named_parameters(recurse=False):
                 counts[name.removeprefix("log_")] = parameter.numel()
         return {**counts, "total": sum(counts.values())}
+
+
+def check_together(head: Head, transfer: type[Transfer]) -> None:
+    """Refuse a transfer that needs what the head does not have.
+
+    Raises:
+        UserError: one line that names both.
+    """
+    names = transfer.__name__, type(head).__name__
+    if transfer.needs_class_features and not head.has_class_features:
+        raise UserError(
+            f"options: transfer: {names[0]} works on a feature for each class, and "
+            f"{names[1]} has none with these options; choose another head or visual "
+            "module, or transfer=none"
+        )
+    if transfer.needs_evidence and not head.has_evidence:
+        raise UserError(
+            f"options: transfer: {names[0]} asks where in the map a class is, and "
+            f"{names[1]} does not say it with these options; choose another head or "
+            "visual module, or another transfer"
+        )
 
 
 @dataclass(frozen=True)
