@@ -48,7 +48,7 @@ def test_editing_a_common_option_trains_all_but_those_that_set_it(changed):
 def test_editing_a_module_trains_the_methods_that_use_it(changed):
     changed.edit("workflow/mlrpl/methods/losses/p_bce.py")
     # HST's margins learn from partial BCE, whatever the loss of the scores is.
-    users = {"sarl+loss=p_bce", "sarl+transfer=hst+margin_start=0.75"}
+    users = {"sarl+loss=p_bce", "sarl+margin_start=0.75+transfer=hst"}
     assert methods_trained(changed.plan()) == users
     changed.edit("workflow/mlrpl/methods/visual/global_feature.py")
     trained = methods_trained(changed.plan())
