@@ -13,7 +13,7 @@ from mlrpl.methods.base import Batch, Step
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.losses.p_bce import PartialBCE
 from mlrpl.methods.scores import sigmoid
-from mlrpl.methods.transfers import sst
+from mlrpl.methods.transfers import pair_transfer, sst
 from mlrpl.methods.transfers.memory import Memory
 from mlrpl.methods.transfers.pair_network import (
     PairNetwork,
@@ -192,7 +192,7 @@ def oldest_first(memory, features, labels):
 
 def wrong(monkeypatch, mutation):
     if mutation == "pairs with an unknown label left out":
-        monkeypatch.setattr(sst, "pair_loss", known_pairs_alone)
+        monkeypatch.setattr(pair_transfer, "pair_loss", known_pairs_alone)
     elif mutation == "a memory with the newest last":
 
         class Reversed(Memory):

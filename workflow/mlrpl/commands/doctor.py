@@ -3,24 +3,11 @@
 import argparse
 import sys
 
+from mlrpl.commands.config_arguments import add_config_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--configfile",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FILE",
-        help="over config.yaml, in this order, as for snakemake",
-    )
-    parser.add_argument(
-        "--config",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="KEY=VALUE",
-        help="over all files, as for snakemake",
-    )
+    add_config_arguments(parser)
     parser.add_argument(
         "--workflow-profile",
         "--profile",

@@ -304,11 +304,11 @@ def canonical(
     Raises:
         UserError: as `resolve`.
     """
-    wanted = resolve(method, base, methods, recipes)
     name, overrides = _parse(method, methods)
+    shared = _shared(method, name, overrides, base, methods, recipes)
+    wanted = _resolve(method, shared, overrides)
     # An override decides its own value alone, so those without effect go one by one; a
     # recipe decides those of others, which is what they are compared with.
-    shared = _shared(method, name, overrides, base, methods, recipes)
     plain = {**defaults(), **check(shared, where=f"method {name}")}
     plain["recipe"] = methods[name].get("recipe", base.get("recipe", "none"))
     kept = [k for k in sorted(overrides) if wanted[k] != plain[k]]

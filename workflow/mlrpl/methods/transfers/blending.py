@@ -76,7 +76,7 @@ class BlendingTransfer(StagedTransfer):
     def start_epoch(self, epoch: int, training: TrainingImages) -> Hashable:
         """Set the stage of an epoch, the first being 1; prototypes where it is time."""
         phase = super().start_epoch(epoch, training)
-        if self.started and (epoch - 1 - self.transfer_epoch) % self.every == 0:
+        if self.due(epoch, self.every):
             self.compute_prototypes(training)
         return phase
 

@@ -17,14 +17,13 @@ from mlrpl.methods.base import Group, Step, TrainingImages
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.losses.p_bce import PartialBCE
 from mlrpl.methods.scores import sigmoid
-from mlrpl.methods.transfers.contrastive import ContrastiveLoss
-from mlrpl.methods.transfers.pair_network import PairNetwork, pair_loss, presence
+from mlrpl.methods.transfers.pair_network import presence
+from mlrpl.methods.transfers.pair_transfer import PairTransfer
 from mlrpl.methods.transfers.prototypes import KMeansPrototypes
 from mlrpl.methods.transfers.sst import with_positives
-from mlrpl.methods.transfers.staged import StagedTransfer
 
 
-class HeterogeneousSemanticTransfer(StagedTransfer):
+class HeterogeneousSemanticTransfer(PairTransfer):
     """Pseudo labels from pairs of classes and from prototypes, by learned margins."""
 
     def __init__(
@@ -67,16 +66,14 @@ class HeterogeneousSemanticTransfer(StagedTransfer):
             few_positives: see `KMeansPrototypes`.
             lr_scalars: rate of the margins.
         """
-        super().__init__(transfer_epoch)
-        classes, width = inputs.classes, inputs.class_dim
-        self.pairs = PairNetwork(classes, width, pair_dim, pair_hidden)
+        weights = contrast_weight, pair_weight
+        super().__init__(inputs, transfer_epoch, *weights, pair_dim, pair_hidden)
         self.prototypes = KMeansPrototypes(
-            inputs.class_names, prototypes, width, few_positives
+            inputs.class_names, prototypes, inputs.class_dim, few_positives
         )
         self.intra_margin = nn.Parameter(torch.tensor(float(margin_start)))
         self.inter_margin = nn.Parameter(torch.tensor(float(margin_start)))
-        self.contrast, self.bce = ContrastiveLoss(), PartialBCE()
-        self.contrast_weight, self.pair_weight = contrast_weight, pair_weight
+        self.bce = PartialBCE()
         self.pseudo_weight, self.margin_weight = pseudo_weight, margin_weight
         self.slope, self.every, self.lr_scalars = (
             margin_slope,
@@ -89,7 +86,7 @@ class HeterogeneousSemanticTransfer(StagedTransfer):
     def start_epoch(self, epoch: int, training: TrainingImages) -> Hashable:
         """Set the stage of an epoch, the first being 1; cluster where it is time to."""
         phase = super().start_epoch(epoch, training)
-        if self.started and (epoch - 1 - self.transfer_epoch) % self.every == 0:
+        if self.due(epoch, self.every):
             self.prototypes.compute(training)
         return phase
 
@@ -103,14 +100,11 @@ class HeterogeneousSemanticTransfer(StagedTransfer):
 
     def forward(self, step: Step) -> Tensor:
         """Return the loss of a step."""
-        labels, features = step.batch.labels, step.class_features
-        pairs = self.pairs(features)
-        loss = step.loss(step.scores, labels)
+        pairs = self.pairs(step.class_features)
+        loss = step.loss(step.scores, step.batch.labels)
         if self.started:
             loss = loss + self._transferred(step, pairs)
-        learned = self.pair_weight * pair_loss(pairs, labels)
-        learned = learned + self.contrast_weight * self.contrast(features, labels)
-        return loss + self.ramp * learned
+        return loss + self.learned(step, pairs)
 
     def _transferred(self, step: Step, pairs: Tensor) -> Tensor:
         """Return the losses with pseudo labels, of the margins and of prototypes."""

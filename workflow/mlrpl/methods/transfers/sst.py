@@ -15,13 +15,12 @@ from torch import Tensor
 
 from mlrpl.methods.base import Step, TrainingImages
 from mlrpl.methods.inputs import Inputs
-from mlrpl.methods.transfers.contrastive import ContrastiveLoss
 from mlrpl.methods.transfers.memory import Memory
-from mlrpl.methods.transfers.pair_network import PairNetwork, pair_loss, presence
-from mlrpl.methods.transfers.staged import StagedTransfer
+from mlrpl.methods.transfers.pair_network import presence
+from mlrpl.methods.transfers.pair_transfer import PairTransfer
 
 
-class StructuredSemanticTransfer(StagedTransfer):
+class StructuredSemanticTransfer(PairTransfer):
     """Pseudo labels from within the image and from across images."""
 
     margin: Tensor
@@ -58,12 +57,10 @@ class StructuredSemanticTransfer(StagedTransfer):
             memory_size: see `Memory`.
             memory_mean: see `Memory`.
         """
-        super().__init__(transfer_epoch)
-        classes, width = inputs.classes, inputs.class_dim
-        self.pairs = PairNetwork(classes, width, pair_dim, pair_hidden)
-        self.memory = Memory(classes, memory_size, width, memory_mean)
-        self.contrast = ContrastiveLoss()
-        self.contrast_weight, self.pair_weight = contrast_weight, pair_weight
+        weights = contrast_weight, pair_weight
+        super().__init__(inputs, transfer_epoch, *weights, pair_dim, pair_hidden)
+        shape = inputs.classes, memory_size, inputs.class_dim
+        self.memory = Memory(*shape, memory_mean)
         self.pseudo_weight = pseudo_weight
         self._margins = pseudo_margin, pseudo_margin_step, pseudo_margin_min
         # Set by `start_epoch`; a tensor, so that a CUDA graph reads what it is now.
@@ -85,9 +82,7 @@ class StructuredSemanticTransfer(StagedTransfer):
         if self.started:
             for pseudo in self.pseudo_labels(pairs, features, labels):
                 loss = loss + self.pseudo_weight * step.loss(step.scores, pseudo)
-        learned = self.pair_weight * pair_loss(pairs, labels)
-        learned = learned + self.contrast_weight * self.contrast(features, labels)
-        return loss + self.ramp * learned
+        return loss + self.learned(step, pairs)
 
     @torch.no_grad()
     def pseudo_labels(

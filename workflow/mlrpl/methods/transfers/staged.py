@@ -36,6 +36,10 @@ class StagedTransfer(Transfer):
         self._growth = 1 / training.steps if epoch == 1 else 0.0
         return self.started
 
+    def due(self, epoch: int, every: int) -> bool:
+        """Say whether an epoch is the first with transfer, or so many after it."""
+        return self.started and (epoch - 1 - self.transfer_epoch) % every == 0
+
     def begin(self) -> None:
         """Let transfer set in now."""
         self.started = True
