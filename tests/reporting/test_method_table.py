@@ -1,4 +1,4 @@
-"""The table of methods: counts, facts, references, and the README's copy."""
+"""The table of methods: counts, facts, references, and the copy in docs/."""
 
 import re
 
@@ -81,12 +81,12 @@ def test_every_configured_method_has_a_row(config, markdown):
     )
 
 
-def test_the_readme_has_the_commands_table(repository, markdown, monkeypatch, capsys):
+def test_the_page_has_the_commands_table(repository, markdown, monkeypatch, capsys):
     monkeypatch.chdir(repository)
     assert main(["methods"]) == 0
     printed = capsys.readouterr().out
     assert printed == markdown + "\n"
-    text = (repository / "README.md").read_text()
+    text = (repository / "docs/methods.md").read_text()
     block = text.split("<!-- mlrpl methods -->\n")[1].split("<!-- end -->")[0]
     assert block.strip("\n") == markdown
 
