@@ -15,7 +15,7 @@ STYLE = """\
 * { box-sizing: border-box; }
 body { margin: 0; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
-.box { overflow-x: auto; max-width: 100%; border: 1px solid var(--line);
+.box { overflow-x: auto; width: fit-content; max-width: 100%; border: 1px solid var(--line);
   border-radius: 4px; }
 table { border-collapse: separate; border-spacing: 0; font-size: 13px;
   font-variant-numeric: tabular-nums; }
@@ -23,11 +23,11 @@ h2.title { font-size: 1.05rem; margin: 0 0 .6rem; }
 td, th { padding: 3px 9px; white-space: nowrap; text-align: left;
   vertical-align: baseline; font-weight: normal; }
 thead th { font-weight: 600; background: #f6f8fa; vertical-align: bottom; }
-thead tr:last-child th { border-bottom: 1px solid var(--ink); }
+thead tr:last-child th, thead th[rowspan] { border-bottom: 1px solid var(--ink); }
 th.over { text-align: center; border-bottom: 1px solid var(--line); }
 td.n, th.n { text-align: right; }
 td i { color: var(--dim); font-style: normal; font-size: 11px; }
-tbody th[scope=row], thead th:first-child { position: sticky; left: 0; z-index: 1;
+tbody th[scope=row], thead tr:first-child th:first-child { position: sticky; left: 0; z-index: 1;
   min-width: 7rem; max-width: min(16rem, 38vw); white-space: normal;
   overflow-wrap: anywhere; border-right: 1px solid var(--line); }
 tbody th[scope=row] { background: var(--paper); }
@@ -39,6 +39,7 @@ tr.group th { border-top: 1px solid var(--ink); background: #f6f8fa; padding: 0;
 tr.group span { position: sticky; left: 0; display: inline-block; padding: 3px 9px;
   font-weight: 600; white-space: normal; max-width: min(60rem, 84vw); }
 .notes { color: var(--dim); font-size: 12.5px; max-width: 75ch; margin: .6rem 0 0; }
+@media (max-width: 700px) { th.over { text-align: left; } }
 @media print { .box { overflow: visible; border: 0; } }
 """
 PAGE = """\

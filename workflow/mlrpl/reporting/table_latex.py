@@ -1,7 +1,7 @@
 r"""A table as a LaTeX float to `\input`: booktabs and graphicx are all that it needs.
 
-It fits the width of the text, whatever that is: a table that is wider by itself is
-scaled to it. A deviation is a subscript, the titles of groups are lines of their own,
+It fits the page, whatever that is: a table that is wider than the text, or that with
+its notes would be higher, is scaled. A deviation is a subscript, the titles of groups are lines of their own,
 and long words go on in a second line of their cell, so that little has to be scaled.
 """
 
@@ -37,6 +37,11 @@ SPECIAL = {
 PLAIN = "–—‘’“”…€"  # besides Latin letters, what pdflatex knows of itself
 LABEL = 26  # letters of a line's title, after which it goes on in a second line
 HEADING = 10  # letters of a heading, likewise
+HEIGHT = r".7\textheight"  # of a table; the rest is for its caption and its notes
+FIT_HEIGHT = (
+    rf"\resizebox*{{!}}{{\ifdim\totalheight>{HEIGHT} {HEIGHT}\else\totalheight\fi}}{{%"
+)
+FIT_WIDTH = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 def to_latex(grid: Grid, label: str) -> str:
@@ -53,11 +58,13 @@ def to_latex(grid: Grid, label: str) -> str:
         r"% \input it; needs \usepackage{booktabs} and \usepackage{graphicx}",
         r"\begin{table*}",
         r"  \centering",
+        r"  \setlength{\belowcaptionskip}{6pt}",
         rf"  \caption{{{title}}}",
         rf"  \label{{tab:{label}}}",
         r"  \footnotesize",
         r"  \setlength{\tabcolsep}{3pt}",
-        r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        f"  {FIT_HEIGHT}",
+        f"  {FIT_WIDTH}",
         rf"  \begin{{tabular}}{{@{{}}{rules}@{{}}}}",
         r"    \toprule",
         *_heading(grid.heads),
@@ -73,7 +80,7 @@ def to_latex(grid: Grid, label: str) -> str:
         previous = group
     lines += [
         r"    \bottomrule",
-        r"  \end{tabular}}",
+        r"  \end{tabular}}}",
         *_below(grid),
         r"\end{table*}",
         "",
