@@ -37,9 +37,9 @@ def test_systems_are_a_group_with_proportions_and_seeds_of_their_own(paper):
     ]
     spec = plan.spec(valid, {"title": "T", "layout": "proportions"}, **experiment)
     assert spec["methods"] == [
-        {"name": "sst", "title": "SST", "recipe": "published"},
-        {"name": "coop", "title": "CoOp"},
-        {"name": "sarl", "title": "Ours"},
+        {"name": "sst", "title": "SST", "published": ["SST"], "recipe": "published"},
+        {"name": "coop", "title": "CoOp", "published": ["CoOp"]},
+        {"name": "sarl", "title": "SARL", "published": ["Ours"]},
     ]
     assert spec["proportions"] == [0.9, 0.1, 0.2] and spec["seeds"] == [0, 1, 2]
     assert [d["name"] for d in spec["datasets"]] == ["coco2014", "voc2007"]
@@ -128,9 +128,14 @@ def test_spec_of_a_table(paper):
     assert spec["title"] == "T" and spec["layout"] == "proportions"
     assert "titles" not in spec
     assert spec["methods"] == [
-        {"name": "sarl", "title": "Ours"},
-        {"name": "sarl+pooled=raw", "title": "raw"},
+        {"name": "sarl", "title": "SARL", "published": ["Ours"]},
+        {
+            "name": "sarl+pooled=raw",
+            "title": "raw",
+            "published": ["Ours+pooled=raw"],
+        },
     ]
+    assert spec["published_titles"] == {"Ours": "SARL"}
     assert spec["proportions"] == [0.5] and spec["seeds"] == [0, 1, 2]
     assert [d["name"] for d in spec["datasets"]] == ["coco2014", "voc2007", "mine"]
 
@@ -166,7 +171,7 @@ def test_spec_of_a_figure_puts_methods_into_the_panels_of_their_option(paper):
     ]
     assert negative[2] == {
         "name": "sarl",
-        "title": "Ours",
+        "title": "SARL",
         "published": ["Ours+gamma_neg=2", "Ours"],
         "x": 2,
     }

@@ -1,6 +1,7 @@
 """The contents of a table, and mistakes in its spec."""
 
 import html
+import json
 import statistics
 
 import pandas as pd
@@ -8,9 +9,14 @@ import pytest
 
 from mlrpl.__main__ import main
 from mlrpl.errors import UserError
-from mlrpl.reporting import table_formats
+from mlrpl.reporting import table_formats, table_html, table_latex, table_markdown
+from mlrpl.reporting.table_grid import to_grid
 from support.synthetic_metrics import write_run
 from support.tables import NINE, PAPER_METHODS, build, spec
+
+
+def markdown(table):
+    return table_markdown.to_markdown(to_grid(table))
 
 
 def ours(table):
@@ -79,12 +85,16 @@ def test_a_method_without_any_run_is_an_empty_row():
     (row,) = ours(table)
     assert all(pd.isna(cell.mean) for cell in row.cells.values())
     assert row.seeds == ""
-    assert "| Ours | this run |  |  |" in table_formats.to_markdown(table)
+    assert "| MS-COCO | this run | SARL |  |  |" in table_markdown.to_markdown(
+        to_grid(table)
+    )
 
 
 def test_the_papers_rows_stand_first_as_printed(grid):
     table = build(spec(), grid[0], "table2")
-    assert [row.method for row in table.rows] == [*PAPER_METHODS, "sarl"]
+    assert [row.method for row in table.rows] == [*PAPER_METHODS, "sarl", "sarl"]
+    assert [row.source for row in table.rows[-2:]] == ["this run", "difference"]
+    assert [row.title for row in table.rows[6:9]] == ["DSRB", "SARL", "SARL"]
     first = table.rows[0]
     assert (first.source, first.reference) == ("paper", "arXiv 2412.10843 Table 2")
     assert (first.cells["0.1"].mean, first.cells["0.1"].std) == (62.4, 0.4)
@@ -126,13 +136,64 @@ def test_averages_layout_has_a_column_a_metric(grid):
     assert [column.key for column in table.columns] == [
         *("OF1", "CF1", "OF1_best", "CF1_best")
     ]
-    *_, paper, run = table.rows
+    *_, paper, run, difference = table.rows
     assert (paper.cells["OF1"].mean, paper.cells["CF1"].mean) == (77.9, 75.1)
     averages = [statistics.mean(values[p, s] for p in NINE) for s in range(3)]
     for metric, shift in (("OF1", -5), ("CF1", -8)):
         cell = run.cells[metric]
         assert cell.mean == pytest.approx(statistics.mean(averages) + shift)
         assert cell.std == pytest.approx(statistics.stdev(averages))
+        expected = cell.mean - paper.cells[metric].mean
+        assert difference.cells[metric].mean == pytest.approx(expected)
+
+
+def test_a_difference_stands_below_what_the_paper_prints_too(grid):
+    """Of each number that both have, unrounded, and of no other method."""
+    methods = [
+        {"name": "sarl", "title": "SARL", "published": ["Ours"]},
+        {"name": "sarl+loss=p_bce", "published": ["Ours+loss=p_bce"]},
+    ]
+    table = build(spec(methods=methods), grid[0], "table2")
+    (row,) = [row for row in table.rows if row.source == "difference"]
+    values = [grid[1][0.1, s] for s in range(3)]
+    assert row.cells["0.1"].mean == pytest.approx(statistics.mean(values) - 78.3)
+    assert pd.isna(row.cells["0.1"].std)
+    assert pd.isna(row.cells["average_best"].mean)
+    assert (row.method, row.seeds) == ("sarl", "")
+    assert row.reference == "arXiv 2412.10843 Table 2"
+    frame = table_formats.to_frame(table)
+    line = frame[frame["source"] == "difference"].iloc[0]
+    assert line["0.1"] == pytest.approx(statistics.mean(values) - 78.3)
+    said = "Differences are this run's mean minus the paper's number."
+    assert said in table.notes
+    assert said not in build(spec(methods=methods[1:]), grid[0], "table2").notes
+
+
+def test_nothing_is_subtracted_from_numbers_of_other_data(tmp_path):
+    path = write_run(tmp_path, "sarl", 0.1, 0, 50.0, dataset="demo")
+    datasets = [{"name": "demo", "published": "coco2014"}]
+    table = build(spec(datasets=datasets), [path], "table2")
+    assert {row.source for row in table.rows} == {"paper", "this run"}
+
+
+OWN = {"published_proportions": False}
+
+
+@pytest.mark.parametrize(
+    ("title", "props", "changes", "expected"),
+    [
+        ("T", NINE, {}, "T"),
+        ("T", [0.9, 0.1], {}, "T"),  # the paper's columns are there
+        ("T", [0.9, 0.1], OWN, "T, at 10 and 90 % known labels"),
+        ("mAP at $proportions", NINE, {}, "mAP at 10 % to 90 %"),
+        ("mAP at $proportions", [0.5], OWN, "mAP at 50 %"),
+        ("mAP at $proportions", [0.1, 0.5, 0.75], OWN, "mAP at 10, 50 and 75 %"),
+        ("mAP at $proportions", [0.2, 0.4, 0.6, 0.8], OWN, "mAP at 20 % to 80 %"),
+    ],
+)
+def test_a_title_says_which_proportions_are_shown(title, props, changes, expected):
+    table = build(spec(title=title, proportions=props, **changes), [], "table2")
+    assert table.title == expected
 
 
 def test_another_data_set_is_not_mixed_up_with_the_papers(grid, tmp_path):
@@ -158,20 +219,24 @@ def test_a_systems_row_stands_beside_its_printed_one(grid, tmp_path):
     """Three proportions and one seed of it, nine and three of ours."""
     sst = {p: write_run(tmp_path, "sst", p, 0, 40 + p) for p in (0.1, 0.5, 0.9)}
     methods = [
-        {"name": "sst", "title": "SST", "recipe": "published"},
-        {"name": "sarl", "title": "Ours"},
+        {"name": "sst", "title": "SST", "published": ["SST"], "recipe": "published"},
+        {"name": "sarl", "title": "SARL", "published": ["Ours"]},
     ]
     table = build(spec(methods=methods), [*grid[0], *sst.values()], "table2")
     printed = [row for row in table.rows if row.source == "paper"]
-    assert [row.title for row in printed] == PAPER_METHODS
+    assert [row.method for row in printed] == PAPER_METHODS
     system, own = ours(table)
-    assert (system.title, own.title) == ("SST", "Ours")
+    assert [row.source for row in table.rows[8:]] == ["this run", "difference"] * 2
+    assert (system.title, own.title) == ("SST", "SARL")
     assert {key: cell.mean for key, cell in system.cells.items() if len(key) == 3} == {
         str(p): 40 + p for p in sst
     }
     assert pd.isna(system.cells["average"].mean) and system.seeds == "1"
     assert own.cells["average"].mean > 60 and own.seeds == "3"
-    for text in (table_formats.to_markdown(table), table_formats.to_html(table)):
+    for text in (
+        markdown(table),
+        table_html.to_html(to_grid(table)),
+    ):
         row = next(line for line in text.splitlines() if "40.1" in line)
         assert all(number in row for number in ("SST", "40.5", "40.9"))
 
@@ -180,7 +245,7 @@ def test_what_sets_printed_rows_apart_is_said_in_every_format(grid):
     methods = [
         {"name": "sst", "title": "SST", "recipe": "published"},
         {"name": "hst", "recipe": "tuned"},
-        {"name": "sarl", "title": "Ours"},
+        {"name": "sarl", "title": "SARL", "published": ["Ours"]},
     ]
     table = build(spec(methods=methods), grid[0], "table2")
     said = [
@@ -192,9 +257,9 @@ def test_what_sets_printed_rows_apart_is_said_in_every_format(grid):
         "Rates and epochs of this run's hst: recipe tuned of the configuration.",
     ]
     assert table.notes[-4:] == said
-    assert " ".join(said) in table_formats.to_markdown(table)
-    assert said[0] in table_formats.to_latex(table, "t")
-    assert html.escape(said[1]) in table_formats.to_html(table)
+    assert " ".join(said) in markdown(table)
+    assert said[0] in table_latex.to_latex(to_grid(table), "t")
+    assert html.escape(said[1]) in table_html.to_html(to_grid(table))
 
 
 def test_only_what_is_shown_is_noted(grid):
@@ -214,25 +279,52 @@ def test_several_metrics_are_several_rows(grid):
     assert [row.metric for row in table.rows] == ["mAP", "OF1"]
     difference = table.rows[0].cells["0.9"].mean - table.rows[1].cells["0.9"].mean
     assert difference == pytest.approx(5)
-    assert "| OF1 |" in table_formats.to_markdown(table)
+    assert "| OF1 |" in markdown(table)
 
 
 def test_parameters_and_seconds_come_from_run_json(grid):
     changed = spec(columns=["parameters", "seconds"], published_methods=["Ours"])
     table = build(changed, grid[0], "table2", "parameters")
-    assert [row.method for row in table.rows] == ["Ours", "sarl"]
-    paper, run = table.rows
+    paper, run, _ = table.rows
     assert paper.cells["parameters"].mean == 4.8e6
     assert run.cells["parameters"].mean == 4_635_137
     assert run.cells["seconds"].mean == pytest.approx(61.4)
-    markdown = table_formats.to_markdown(table)
-    assert "| 4.8 M |" in markdown
-    assert "| 4.64 M | 61 s |" in markdown
+    text = markdown(table)
+    assert "| 4.8 M |" in text
+    assert "| 4.64 M | 61 s |" in text
+    assert "Training time and memory are means over the runs of a row." in text
     frame = table_formats.to_frame(table)
-    assert list(frame["parameters"]) == [4_800_000, 4_635_137]
+    assert list(frame["parameters"])[:2] == [4_800_000, 4_635_137]
     grid[0][0].with_name("run.json").unlink()
     with pytest.raises(UserError, match=r"run\.json: No such file"):
         build(changed, grid[0])
+
+
+def test_cost_is_what_run_json_has_of_it(grid):
+    paths, _ = grid
+    for path, peak in zip(paths, range(27), strict=True):
+        run = json.loads(path.with_name("run.json").read_text())
+        run["memory"] = {"host": 2e9, "device": 3e9 + peak * 1e9}
+        path.with_name("run.json").write_text(json.dumps(run))
+    table = build(spec(cost=True), paths, "table2")
+    assert [column.key for column in table.columns[-2:]] == ["seconds", "memory"]
+    (row,) = ours(table)
+    assert row.cells["seconds"].mean == pytest.approx(61.4)
+    assert row.cells["memory"].mean == pytest.approx(16e9)
+    assert "| 61 s | 16.00 GB |" in markdown(table)
+    frame = table_formats.to_frame(table)
+    assert list(frame)[-2:] == ["seconds", "memory"]
+
+
+def test_cost_that_was_not_recorded_is_empty(grid):
+    paths, _ = grid
+    paths[0].with_name("run.json").unlink()
+    for path in paths[1:]:
+        path.with_name("run.json").write_text('{"seconds": {"load": 1}}')
+    table = build(spec(cost=True), paths, "table2")
+    (row,) = ours(table)
+    assert pd.isna(row.cells["seconds"].mean) and pd.isna(row.cells["memory"].mean)
+    assert "Time or memory that runs did not record is empty." in table.notes
 
 
 @pytest.mark.parametrize(

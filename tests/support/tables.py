@@ -17,13 +17,13 @@ def spec(**changes):
         "title": "A table",
         "layout": "proportions",
         "datasets": [{"name": "coco2014", "title": "MS-COCO", "published": "coco2014"}],
-        "methods": [{"name": "sarl", "title": "Ours"}],
+        "methods": [{"name": "sarl", "title": "SARL", "published": ["Ours"]}],
         "proportions": NINE,
     }
     return load_spec(json.dumps({**base, **changes}), "table")
 
 
 def build(spec, paths, *names):
-    runs = results.load_metrics(paths, spec["columns"])
+    runs = results.load_metrics(paths, tables.extras(spec))
     files = [PUBLISHED / f"{name}.csv" for name in names]
     return tables.build(spec, runs, published.load_published(files))

@@ -42,7 +42,7 @@ use rule table as table2 with:
     params:
         spec=spec(
             {
-                "title": "mAP at 10 % to 90 % known labels",
+                "title": "mAP at $proportions known labels",
                 "layout": "proportions",
             },
             **experiment("table2"),
@@ -63,7 +63,7 @@ use rule table as table3 with:
     params:
         spec=spec(
             {
-                "title": "OF1 and CF1, averaged over 10 % to 90 % known labels",
+                "title": "OF1 and CF1, averaged over $proportions known labels",
                 "layout": "averages",
                 "metrics": ["OF1", "CF1"],
             },

@@ -1,4 +1,4 @@
-"""`mlrpl table`: a table as CSV, Markdown and LaTeX."""
+"""`mlrpl table`: a table as CSV, Markdown, LaTeX and HTML."""
 
 import argparse
 
@@ -16,7 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics", nargs="*", default=[], help="metrics.json files of the settings"
     )
     parser.add_argument(
-        "--output", required=True, metavar="PREFIX", help="writes PREFIX.csv .md .tex"
+        "--output",
+        required=True,
+        metavar="PREFIX",
+        help="writes PREFIX.csv .md .tex .html",
     )
 
 
@@ -25,6 +28,6 @@ def run(args: argparse.Namespace) -> None:
     from mlrpl.reporting.specs import load_spec
 
     spec = load_spec(args.spec, "table")
-    runs = results.load_metrics(args.metrics, spec["columns"])
+    runs = results.load_metrics(args.metrics, tables.extras(spec))
     table = tables.build(spec, runs, published.load_published(args.published))
     table_formats.write(table, args.output)

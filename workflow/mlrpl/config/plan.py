@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlrpl.config import options
+from mlrpl.config import names, options
 from mlrpl.errors import UserError
 
 Names = str | Iterable[str]
@@ -89,13 +89,6 @@ def experiment(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**first, "also": [own]}
 
 
-def title(config: Mapping[str, Any], method: str) -> str:
-    """Return what a method is called: `sarl+loss=p_bce` after `sarl` if need be."""
-    titles = config["titles"]
-    name, plus, overrides = method.partition("+")
-    return titles.get(method, titles.get(name, name) + plus + overrides)
-
-
 def spec(
     config: Mapping[str, Any],
     contents: Mapping[str, Any],
@@ -136,11 +129,11 @@ def spec(
     entries = {}
     for name in every("method", "methods"):
         run = canonical(config, name)
-        found = titles.get(name) or titles.get(run) or title(config, run)
+        found = titles.get(name) or titles.get(run) or names.title(config, run)
         entries[name] = {"name": run, "title": found}
-        if "kind" in contents:  # a figure draws printed numbers by their method
-            entries[name]["published"] = [title(config, run)]
-        elif (recipe := method_options(config, run)["recipe"]) != "none":
+        entries[name]["published"] = [names.printed(config, run)]
+        recipe = method_options(config, run)["recipe"]
+        if "kind" not in contents and recipe != "none":
             entries[name]["recipe"] = recipe
     shown = {
         **{k: v for k, v in contents.items() if k not in ("titles", "gain")},
@@ -149,6 +142,7 @@ def spec(
         ],
         "proportions": [float(p) for p in every("prop", "proportions")],
         "seeds": every("seed", "seeds"),
+        "published_titles": names.titles_of_printed(config),
     }
     if "gain" in contents:
         gain = contents["gain"]
@@ -195,7 +189,7 @@ def _panel(
         if option in chosen and values == dict(fixed):
             # Printed after the plain method: "Ours+gamma_pos=0".
             value = options.format_value(chosen[option])
-            plain = title(config, entry["name"].partition("+")[0])
+            plain = names.printed(config, entry["name"].partition("+")[0])
             printed = [f"{plain}+{option}={value}", *entry["published"]]
             found = {**entry, "x": chosen[option], "published": printed}
             methods[entry["name"]] = found

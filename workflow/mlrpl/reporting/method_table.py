@@ -10,13 +10,13 @@ from typing import Any
 
 import yaml
 
-from mlrpl.config import plan
+from mlrpl.config import names, plan
 from mlrpl.config.options import Options
 from mlrpl.errors import UserError
 from mlrpl.methods import counting
 
 FACTS = Path(__file__).resolve().parents[2] / "published/methods.yaml"
-KEYS = {"paper", "key", "uses", "code", "checked", "oracles", "differs"}
+KEYS = {"printed", "paper", "key", "uses", "code", "checked", "oracles", "differs"}
 HEADS = (
     "method",
     "head, transfer, loss",
@@ -100,7 +100,7 @@ def _row(
     config: Mapping[str, Any], name: str, facts: Mapping[str, Any]
 ) -> tuple[str, ...]:
     options = plan.method_options(config, name)
-    title = plan.title(config, name)
+    title = names.title(config, name)
     counts = [trained(options, dataset) for dataset in SIZES]
     texts = ("unknown" if count is None else f"{count:,}" for count in counts)
     checked = facts.get("checked", "")

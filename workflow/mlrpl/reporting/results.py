@@ -1,7 +1,8 @@
 """The metrics of many settings as tidy tables: one row for each setting and epoch."""
 
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +15,20 @@ from mlrpl.runtime.storage import atomic_path
 SETTING = ["dataset", "method", "prop", "seed"]
 EPOCHS = ("last", "best")
 COLUMNS = [*SETTING, "epoch", "epoch_number", *METRICS]
-# columns out of run.json, and the entry of each that is meant
-EXTRAS = {"parameters": "total", "seconds": "train"}
+# Columns out of run.json, and the entry of each that is meant; none: the largest.
+EXTRAS = {"parameters": "total", "seconds": "train", "memory": None}
 
 
 def load_metrics(
-    paths: Iterable[str | Path], extras: Sequence[str] = ()
+    paths: Iterable[str | Path], extras: Mapping[str, bool] | None = None
 ) -> pd.DataFrame:
     """Return one row for each setting and epoch (last, best), sorted.
 
     Args:
         paths: `metrics.json` files, one for each setting.
-        extras: columns to add from the `run.json` beside each file: `parameters`, the
-            number of trainable parameters, or `seconds`, the time of the training.
+        extras: columns to add from the `run.json` beside each file, and whether each
+            must be there: `parameters`, the number of trainable parameters, `seconds`,
+            the time of the training, `memory`, its peak in bytes.
 
     Returns:
         The columns of `COLUMNS`, then `extras`. `prop` is a number.
@@ -36,7 +38,7 @@ def load_metrics(
     """
     rows = []
     for path, metrics in _read_all(paths):
-        added = _from_run(Path(path).with_name("run.json"), extras) if extras else {}
+        added = _from_run(Path(path).with_name("run.json"), extras or {})
         for epoch in EPOCHS:
             values = dict(metrics[epoch])
             number = values.pop("epoch")
@@ -44,7 +46,7 @@ def load_metrics(
             rows.append(
                 {**setting, "epoch": epoch, "epoch_number": number, **values, **added}
             )
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, *extras])
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, *(extras or {})])
     frame["prop"] = frame["prop"].astype(float)
     return frame.sort_values([*SETTING, "epoch"], kind="stable", ignore_index=True)
 
@@ -123,16 +125,23 @@ def _read_json(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _from_run(path: Path, extras: Sequence[str]) -> dict[str, float]:
+def _from_run(path: Path, extras: Mapping[str, bool]) -> dict[str, float]:
+    """Return numbers of a run.json; nan for one that need not be there."""
+    if not extras or not (any(extras.values()) or path.exists()):
+        return dict.fromkeys(extras, math.nan)
     run = _read_json(path)
     values = {}
-    for name in extras:
+    for name, needed in extras.items():
         value = run.get(name)
         if isinstance(value, dict):
-            value = value.get(EXTRAS[name])
-        if not isinstance(value, int | float):
-            raise UserError(
-                f"{path}: has no number for {name}; train the setting again"
-            )
+            entries = [v for v in value.values() if isinstance(v, int | float)]
+            entry = EXTRAS[name]
+            value = value.get(entry) if entry else max(entries, default=None)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            if needed:
+                raise UserError(
+                    f"{path}: has no number for {name}; train the setting again"
+                )
+            value = math.nan
         values[name] = value
     return values

@@ -1,7 +1,9 @@
 """What one table or figure shows: JSON that is checked against a schema."""
 
 import functools
+import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +64,13 @@ def prop_key(prop: float) -> str:
 def percent(prop: float | str) -> str:
     """Return a proportion as the paper's headings write it: 10 %."""
     return f"{100 * float(prop):g} %"
+
+
+def listed(props: Sequence[float | str]) -> str:
+    """Return proportions as a title writes them: 10 % to 90 %, or 10, 50 and 90 %."""
+    numbers = sorted({round(100 * float(prop), 6) for prop in props})
+    *most, last = (f"{number:g}" for number in numbers)
+    steps = {round(b - a, 6) for a, b in itertools.pairwise(numbers)}
+    if len(numbers) > 3 and len(steps) == 1:
+        return f"{most[0]} % to {last} %"
+    return f"{', '.join(most)} and {last} %" if most else f"{last} %"

@@ -1,0 +1,64 @@
+"""What a table holds before it is written: rows of cells, and columns to show them."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+# Where a row is from: printed in the paper, this run, or this run minus the paper.
+PAPER, RUN, DIFFERENCE = "paper", "this run", "difference"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A mean and its standard deviation; nan: there is none."""
+
+    mean: float
+    std: float = np.nan
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers.
+
+    Attributes:
+        key: its name in the CSV.
+        heading: what a reader sees.
+        kind: what its numbers are: "percent", "parameters", "seconds" or "bytes".
+        over: a heading that neighbours share, such as "Known labels".
+    """
+
+    key: str
+    heading: str
+    kind: str = "percent"
+    over: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method on one data set; `cells` by the key of the column."""
+
+    dataset: str
+    dataset_title: str
+    source: str  # PAPER, RUN or DIFFERENCE
+    reference: str  # where the paper prints it
+    method: str
+    title: str
+    metric: str  # empty where columns are metrics
+    epoch: str
+    seeds: str
+    cells: dict[str, Cell] = field(default_factory=dict)
+
+    def cell(self, key: str) -> Cell:
+        """Return the cell of a column; one without a number if there is none."""
+        return self.cells.get(key, Cell(np.nan))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table before it is written in some format."""
+
+    title: str
+    columns: list[Column]
+    rows: list[Row]
+    notes: list[str]
+    decimals: int
