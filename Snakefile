@@ -25,6 +25,7 @@ pathvars:
     results=config["results"],
     logs=config["logs"],
     data=config["data_dir"],
+    ablation="none",  # of the file that is being read, below
 
 
 include: "workflow/rules/demo.smk"
@@ -47,24 +48,35 @@ onstart:
 
 # An ablation is a file with a rule `ablation_` and its name, and a target: drop one in.
 WORKFLOWS_OWN = dict(globals())
-for ablation in ABLATIONS:
+for ablation_name in ABLATIONS:
 
-    ablation_path = ablation_file(ablation)
+    pathvars:
+        ablation=ablation_name,
+
+    ablation_path = ablation_file(ablation_name)
 
     include: ablation_path
 
     keep_names(ablation_path, WORKFLOWS_OWN, globals())
 
 
+READING["ablation"] = None
+
+
 rule ablations:
+    """Every table and figure of workflow/ablations/."""
     input:
         [getattr(rules, f"ablation_{name}").output for name in ABLATIONS],
 
 
 rule all:
+    """Tables, figures, metrics, and the ablations that the configuration chooses."""
     default_target: True
     input:
         rules.tables.input,
         rules.figures.input,
         rules.metrics.input,
-        rules.ablations.input,
+        [getattr(rules, f"ablation_{name}").output for name in CHOSEN_ABLATIONS],
+
+
+check_targets()

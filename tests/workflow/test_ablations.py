@@ -1,7 +1,7 @@
 """Ablations as files of their own, and single runs as targets."""
 
+import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -9,9 +9,17 @@ from support.workflow_tree import job_counts, jobs, methods_trained, snakemake
 
 pytestmark = pytest.mark.workflow
 DRY = ("-n", "--cores", "8")
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 ABLATION = """\
+\"""Two learning rates.\"""
+
+
+use rule table_ablation as ablation_lr with:
+    input:
+        **ablation(title="Rates", method=["sarl", "sarl+lr=0.1"], prop=0.5, seed=0),
+"""
+# The same with all that the base rule gives written out.
+WRITTEN_OUT = """\
 LR = {"method": ["sarl", "sarl+lr=0.1"], "prop": 0.5, "seed": 0}
 
 
@@ -23,90 +31,114 @@ use rule table as ablation_lr with:
     log:
         "<logs>/ablations/lr.log",
     params:
-        spec=spec({"title": "Learning rate", "layout": "proportions"}, **LR),
+        spec=spec({"title": "Rates", "layout": "proportions"}, **LR),
 """
 
 
-def test_an_ablation_is_a_file(changed):
-    changed.write("workflow/ablations/lr.smk", ABLATION)
-    output = changed.plan()
-    counts = {
-        "train": 2,
-        "evaluate": 2,
-        "ablation_lr": 1,
-        "collect": 1,
-        "all": 1,
-    }
-    assert job_counts(output) == counts
-    assert methods_trained(output) == {"sarl+lr=0.1"}
-    [collect] = jobs(output, "collect")
-    assert "results/runs/mine/sarl+lr=0.1/prop=0.5/seed=0/metrics.json" in (
-        collect["input"].split(", ")
-    )
+@pytest.fixture
+def ablations(changed):
+    """The folder for ablations of the small workflow; new ones are taken out again."""
+    folder = changed.folder / "workflow/ablations"
+    before = set(folder.iterdir())
+    yield folder
+    for path in set(folder.iterdir()) - before:
+        path.unlink()
+
+
+def last_line(changed) -> str:
+    """Plan, which fails; return the error."""
+    done = snakemake(changed.folder, *changed.arguments(*DRY[:3]))
+    assert done.returncode == 1, done.stdout
+    assert "Traceback" not in done.stdout
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize("text", [ABLATION, WRITTEN_OUT], ids=["short", "long"])
+def test_an_ablation_is_a_file(changed, ablations, text):
+    rate = f"lr={0.1 * (1 + (text == WRITTEN_OUT))}"  # none that is there already
+    text = text.replace("lr=0.1", rate)
+    (ablations / "lr.smk").write_text(text)
+    output = changed.plan("ablation_lr", "all")
+    counts = {"train": 2, "evaluate": 2, "ablation_lr": 1}
+    assert job_counts(output).items() >= counts.items()
+    assert methods_trained(output) == {f"sarl+{rate}"}
     done = snakemake(changed.folder, "ablation_lr", *changed.arguments("--cores", "2"))
     assert done.returncode == 0, done.stdout
     table = (changed.folder / "results/ablations/lr.md").read_text()
-    assert "sarl+lr=0.1" in table and "--published --metrics results/runs" in table
-    (changed.folder / "workflow/ablations/lr.smk").unlink()
+    spec = json.loads(re.search(r"--spec (\{.*?\}) --published", table).group(1))
+    assert spec["title"] == "Rates" and spec["layout"] == "proportions"
+    assert [method["name"] for method in spec["methods"]] == ["sarl", f"sarl+{rate}"]
+    assert "--published --metrics results/runs" in table
+
+
+def test_all_makes_the_ablations_that_the_config_names(changed, ablations):
+    (ablations / "lr.smk").write_text(ABLATION.replace("lr=0.1", "lr=0.3"))
+    assert "Nothing to be done" in changed.plan()
+    changed.overlay({"ablations": ["lr"]})
+    output = changed.plan()
+    assert methods_trained(output) == {"sarl+lr=0.3"}
+    counts = {"ablation_lr": 1, "collect": 1, "all": 1}
+    assert job_counts(output).items() >= counts.items()
+    [collect] = jobs(output, "collect")
+    assert "results/runs/mine/sarl+lr=0.3/prop=0.5/seed=0/metrics.json" in (
+        collect["input"].split(", ")
+    )
+    changed.overlay({"ablations": ["pool"]})
+    assert last_line(changed).endswith("/workflow/ablations; did you mean pooled?")
+
+
+def test_an_ablation_may_be_a_figure(changed, ablations):
+    text = ABLATION.replace("table_ablation", "figure_ablation")
+    text = text.replace("ablation(title", 'ablation(kind="figure", title')
+    (ablations / "lr.smk").write_text(text)
+    [job] = jobs(changed.plan("ablation_lr"), "ablation_lr")
+    assert job["output"] == "results/ablations/lr.pdf, results/ablations/lr.png"
+
+
+def test_an_ablation_may_have_any_name(changed, ablations):
+    names = ("context", "a", "ab", "tables", "train", "shown", "all")
+    for name in names:
+        text = ABLATION.replace("ablation_lr", f"ablation_{name}")
+        (ablations / f"{name}.smk").write_text(text)
+    output = changed.plan(*(f"results/ablations/{name}.md" for name in names))
+    assert {f"ablation_{name}" for name in names} <= job_counts(output).keys()
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (("as ablation_lr", "as context"), "has a rule context; name it ablation_lr"),
-        (("as ablation_lr", "as ablation_"), "has a rule ablation_; name it"),
-        (("use rule table as ablation_lr with", "X = dict"), "has no rule ablation_lr"),
-        (("LR =", "DATASETS = LR ="), "assigns DATASETS, which the workflow uses"),
+        (('"""\n\n\nuse', '"""\nDATASETS = 1\n\nuse'), "assigns DATASETS, which the"),
     ],
 )
-def test_an_ablation_cannot_collide_with_the_workflow(changed, change, said):
-    path = changed.folder / "workflow/ablations/lr.smk"
+def test_an_ablation_cannot_collide_with_the_workflow(changed, ablations, change, said):
+    path = ablations / "lr.smk"
     text = ABLATION.replace(*change)
-    if "X = dict" in text:
-        text = text.split("\n\n\n")[0]
+    assert text != ABLATION
     path.write_text(text)
-    done = snakemake(changed.folder, *changed.arguments(*DRY[:3]))
-    path.unlink()
-    assert done.returncode == 1
-    error = done.stdout.splitlines()[-1]
+    error = last_line(changed)
     assert error.startswith(f"Error: {path}: ") and said in error
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "said"),
+    [
+        (ABLATION, ("method=", "metod="), "ablation lr: metod: unknown key; did you"),
+        (ABLATION, ("title=", "layout=1, title="), "ablation lr: layout: 1 is not one"),
+        (WRITTEN_OUT, ('"title"', '"titel"'), "ablation lr: titel: unknown key; did"),
+        (ABLATION, ("title=", 'titles={"sral": "S"}, title='), "did you mean sarl?"),
+    ],
+)
+def test_a_mistake_in_an_ablation_is_one_line(changed, ablations, text, change, said):
+    assert text.replace(*change) != text
+    (ablations / "lr.smk").write_text(text.replace(*change))
+    error = last_line(changed)
+    assert error.startswith("Error: ") and said in error
 
 
 def test_no_rule_of_the_workflow_is_named_as_an_ablations(repository):
     for path in (repository / "workflow/rules").glob("*.smk"):
         assert not re.search(r"^(use )?rule .*ablation_", path.read_text(), re.M)
-
-
-def test_the_readmes_ablation_runs_as_it_stands(changed):
-    """Its block, saved where it says, and its command line."""
-    text = (REPOSITORY / "README.md").read_text()
-    section = text.split("\n## Your own ablation\n")[1].split("\n## ")[0]
-    [name] = re.findall(r"Saved as\s+`(workflow/ablations/\w+\.smk)`", section)
-    [block] = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    [command] = re.findall(r"^`(snakemake [^`]*)` makes", section, re.MULTILINE)
-    changed.write(name, block)
-    try:
-        words = command.split()
-        assert words[0] == "snakemake"
-        arguments = [*words[1:], "--configfile", "small.yaml"]
-        done = snakemake(changed.folder, *arguments)
-        assert done.returncode == 0, done.stdout
-        for ending in ("md", "csv", "tex"):
-            table = changed.folder / f"results/ablations/{Path(name).stem}.{ending}"
-            assert "sarl+context_init=a_photo_of_a" in table.read_text()
-    finally:
-        (changed.folder / name).unlink()
-
-
-def test_the_readmes_command_lines_leave_the_target_to_itself(repository):
-    """`--resources` and `--configfile` take all words that follow."""
-    text = (repository / "README.md").read_text()
-    for line in re.findall(r"snakemake [^`\n]*", text):
-        words = line.split("#")[0].split()
-        for flag in ("--resources", "--configfile", "--config"):
-            if flag in words:
-                after = words[words.index(flag) + 2 :]
-                assert not after or after[0].startswith("-"), line
 
 
 RUN = "results/runs/mine/{}/prop=0.5/seed=0/metrics.json"
@@ -134,3 +166,25 @@ def test_a_run_by_another_name_is_one_line(finished):
     assert done.stdout.splitlines()[-1] == (
         "Error: method sarl+gama=1: unknown option gama; did you mean gamma_pos?"
     )
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("tabels", "tabels: nothing makes it; did you mean tables?"),
+        (RUN.format("sarl").replace("mine", "mien"), "unknown data set mien; did you"),
+        (RUN.format("sarl").replace("0.5", "1"), "prop=1.0/seed=0/metrics.json"),
+    ],
+)
+def test_a_wrong_target_is_one_line(finished, target, said):
+    done = snakemake(finished.folder, target, *finished.arguments("--cores", "1"))
+    assert done.returncode == 1
+    error = done.stdout.splitlines()[-1]
+    assert error.startswith(f"Error: {target}: ") and said in error
+    assert "Traceback" not in done.stdout
+
+
+def test_rules_say_what_they_are(finished):
+    done = snakemake(finished.folder, "--list", *finished.arguments("--cores", "1"))
+    said = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
+    assert {"all", "tables", "figures", "ablations", "metrics", "tuning"} <= said

@@ -19,26 +19,18 @@ PICTURES = {"COCO_TRAIN": 240, "COCO_VAL": 160, "VOC_TRAINVAL": 240, "VOC_TEST":
 DEMO = ("--cores", "2", "--workflow-profile", "profiles/demo")
 
 ABLATION = """\
-\"\"\"Where the context vectors start.\"\"\"
-
-CONTEXT = {
-    "method": ["sarl", "sarl+context_init=random+n_ctx=2"],
-    "prop": 0.9,
-    "seed": 0,
-}
+\"""Where the context vectors start.\"""
 
 
-use rule table as ablation_dropped_in with:
+use rule table_ablation as ablation_dropped_in with:
     input:
-        **shown(["table2"], **CONTEXT),
-    output:
-        **table_files(
-            "<results>/ablations/dropped_in", category="Ablations", caption="pooled.rst"
+        **ablation(
+            title="Contexts",
+            method=["sarl", "sarl+context_init=random+n_ctx=2"],
+            prop=0.9,
+            seed=0,
+            printed=["table2"],
         ),
-    log:
-        "<logs>/ablations/dropped_in.log",
-    params:
-        spec=spec({"title": "Contexts", "layout": "proportions"}, **CONTEXT),
 """
 
 

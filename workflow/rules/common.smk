@@ -25,7 +25,7 @@ os.environ.update(
 )
 sys.path.insert(0, str(WORKFLOW))
 
-from mlrpl.config import dependencies, files, plan
+from mlrpl.config import ablations, dependencies, files, plan, specs, targets
 from mlrpl.config.validation import validate
 from mlrpl.errors import UserError
 from mlrpl.runtime import forkserver
@@ -62,9 +62,18 @@ DOWNLOADS = plan.downloads(config)
 # How a job runs, which changes no number, is a resource; what it computes, a parameter.
 DEVICE = config["device"]
 GPU = int(DEVICE != "cpu")  # on CPUs as many jobs at once as there are cores
-ABLATIONS = sorted(path.stem for path in WORKFLOW.glob("ablations/*.smk"))
-# The runs that any table, figure or ablation names: what metrics.csv has.
+ABLATIONS = ablations.names()
+try:
+    CHOSEN_ABLATIONS = ablations.chosen(config)
+except UserError as error:
+    one_line(error)
+# The runs that a table, a figure or a chosen ablation names: what metrics.csv waits for.
 NAMED_RUNS = set()
+# Of each ablation by its name: contents and caption; of each of their rules: its file.
+ABLATION_CONTENTS = {}
+ABLATION_RULES = {}
+# The ablation whose file is being read.
+READING = {"ablation": None}
 
 
 wildcard_constraints:
@@ -151,7 +160,8 @@ def settings(
         runs = plan.runs(config, dataset, method, prop, seed, also)
     except UserError as error:
         one_line(error)
-    NAMED_RUNS.update(runs)
+    if READING["ablation"] in (None, *CHOSEN_ABLATIONS):
+        NAMED_RUNS.update(runs)
     return [f"<results>/runs/{run}/{file}" for run in runs]
 
 
@@ -167,8 +177,15 @@ def experiment(name):
 
 def spec(contents, **runs):
     """The JSON of a table's or a figure's contents, runs as `settings` takes them."""
+    name = READING["ablation"]
+    where = f"ablation {name}" if name else f"{contents.get('title')}"
     try:
-        return json.dumps(plan.spec(config, contents, **runs), sort_keys=True)
+        specs.check_keys(
+            where, contents, "figure" if "kind" in contents else "table", known=()
+        )
+        found = plan.spec(config, contents, **runs)
+        specs.check(where, found)
+        return json.dumps(found, sort_keys=True)
     except UserError as error:
         one_line(error)
 
@@ -199,21 +216,41 @@ def figure_files(prefix, **in_report):
 
 
 def ablation_file(name):
-    """The file of an ablation, after a look at the name of its rule.
-
-    All begin with `ablation_`, which no other rule does, so that none has the name of
-    one of the workflow's.
-    """
+    """The file of an ablation, which is read next, after a look at its rules' names."""
     path = WORKFLOW / f"ablations/{name}.smk"
-    text = path.read_text(encoding="utf-8")
-    made = re.findall(r"^use rule \w+ as (\w+)|^rule (\w+)", text, re.MULTILINE)
-    names = ["".join(found) for found in made]
-    wanted = f"ablation_{name}"
-    if others := [found for found in names if not found.startswith(wanted)]:
-        one_line(f"{path}: has a rule {others[0]}; name it {wanted}")
-    if wanted not in names:
-        one_line(f"{path}: has no rule {wanted}; name its rule so, after the file")
+    try:
+        found = ablations.check_file(path, ABLATION_RULES)
+    except UserError as error:
+        one_line(error)
+    ABLATION_RULES.update(dict.fromkeys(found, path.name))
+    READING["ablation"] = name
     return str(path)
+
+
+def ablation(printed=(), kind="table", **given):
+    """Input of the ablation in the file that is being read: runs, contents, or both.
+
+    Keys are those of `settings` (method, prop, seed, ...) and of a table's or figure's
+    contents (workflow/schemas); `printed` as `shown` takes it.
+    """
+    name = READING["ablation"]
+    try:
+        runs, contents = ablations.divided(name, given, kind)
+    except UserError as error:
+        one_line(error)
+    if kind == "figure":
+        contents = {"kind": "curve", **contents}
+    path = WORKFLOW / f"ablations/{name}.smk"
+    ABLATION_CONTENTS[name] = {
+        "spec": spec({"title": name, **contents}, **runs),
+        "caption": ablations.caption(path) or contents.get("title", name),
+    }
+    return shown(printed, **runs)
+
+
+def of_ablation(key):
+    """Parameter of an ablation's rule: its `spec` or its `caption`, by the file made."""
+    return lambda wildcards, output: ABLATION_CONTENTS[Path(output[0]).stem][key]
 
 
 def keep_names(path, before, after):
@@ -221,3 +258,32 @@ def keep_names(path, before, after):
     for name in before:
         if not name.startswith("__") and after.get(name) is not before[name]:
             one_line(f"{path}: assigns {name}, which the workflow uses; rename it")
+
+
+def check_targets():
+    """Stop at a target on the command line that nothing makes, with what may be meant.
+
+    Only where this workflow is the whole one: one that has it as a module has targets of
+    its own.
+    """
+    called = Path(sys.argv[0]).name in ("snakemake", "__main__.py")
+    main = Path(workflow.main_snakefile).resolve().parent == WORKFLOW.parent
+    if not called or not main:
+        return
+    from snakemake.cli import get_argument_parser
+
+    names = {found.name for found in workflow.rules}
+    for target in get_argument_parser().parse_args(sys.argv[1:]).targets:
+        known = target in names or os.path.exists(target)
+        if known or any(found.is_producer(target) for found in workflow.rules):
+            continue
+        files = [
+            str(path)
+            for found in workflow.rules
+            for path in found.products()
+            if not found.has_wildcards()
+        ]
+        try:
+            targets.explain(target, config, [*names, *files])
+        except UserError as error:
+            one_line(error)

@@ -27,6 +27,21 @@ rule figure:
         " --metrics {input.metrics:q} --output {params.prefix:q} &> {log:q}"
 
 
+# What ablations that are figures inherit: all but `input`, which their files give.
+use rule figure as figure_ablation with:
+    output:
+        **figure_files(
+            "<results>/ablations/<ablation>",
+            category="Ablations",
+            caption="../report/ablation.rst",
+        ),
+    log:
+        "<logs>/ablations/<ablation>.log",
+    params:
+        spec=of_ablation("spec"),
+        caption=of_ablation("caption"),
+
+
 use rule figure as figure4 with:
     input:
         **shown(["table2", "figure4"], **experiment("figure4")),

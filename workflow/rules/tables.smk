@@ -28,6 +28,21 @@ rule table:
         " --metrics {input.metrics:q} --output {params.prefix:q} &> {log:q}"
 
 
+# What ablations that are tables inherit: all but `input`, which their files give.
+use rule table as table_ablation with:
+    output:
+        **table_files(
+            "<results>/ablations/<ablation>",
+            category="Ablations",
+            caption="../report/ablation.rst",
+        ),
+    log:
+        "<logs>/ablations/<ablation>.log",
+    params:
+        spec=of_ablation("spec"),
+        caption=of_ablation("caption"),
+
+
 use rule table as table2 with:
     input:
         **shown(["table2"], **experiment("table2")),

@@ -115,11 +115,14 @@ def spec(
             all that any group has; which of it was run, the results say.
 
     Raises:
-        UserError: for an unknown method or override, or methods of which none fits
-            a panel.
+        UserError: for an unknown method or override, shown or in `titles`, or methods
+            of which none fits a panel.
     """
     titles = contents.get("titles", {})
-    titles = {**{_run(config, key): titles[key] for key in titles}, **titles}
+    try:
+        titles = {**{canonical(config, key): titles[key] for key in titles}, **titles}
+    except UserError as error:
+        raise UserError(f"{contents.get('title')}: titles: {error}") from None
     groups = [{"dataset": dataset, "method": method, "prop": prop, "seed": seed}, *also]
 
     def every(key: str, everything: str) -> list:

@@ -1,6 +1,5 @@
 """What one table or figure shows: JSON that is checked against a schema."""
 
-import functools
 import itertools
 import json
 from collections.abc import Sequence
@@ -8,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
+from mlrpl.config.specs import spec_schema
 from mlrpl.errors import UserError
-
-SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 
 
 def load_spec(text: str, kind: str) -> dict[str, Any]:
@@ -47,13 +44,6 @@ def load_spec(text: str, kind: str) -> dict[str, Any]:
         dataset.setdefault("title", dataset["name"])
         dataset.setdefault("compare", dataset.get("published") == dataset["name"])
     return spec
-
-
-@functools.cache
-def spec_schema(kind: str) -> dict[str, Any]:
-    """Return the JSON schema of a `table` or a `figure`."""
-    path = SCHEMAS / f"{kind}.schema.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def prop_key(prop: float) -> str:
