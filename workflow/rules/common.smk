@@ -51,8 +51,12 @@ def one_line(error):
 
 
 try:
+    for path in workflow.configfiles:
+        files.read(path)  # with checks that Snakemake's own reading lacks
     # Under the caller's config, which may hold what differs alone, the project's own.
-    config = validate(files.merge(files.read(WORKFLOW.parent / "config.yaml"), config))
+    config = files.merge(files.read(WORKFLOW.parent / "config.yaml"), config)
+    given = {k: v for k, v in workflow.config_settings.config.items() if k in config}
+    config = validate(files.merge(config, files.typed(given)))
 except UserError as error:
     one_line(error)
 
@@ -74,6 +78,11 @@ wildcard_constraints:
     method=r"[a-z0-9_]+(\+[a-z_]+=[A-Za-z0-9_.-]+)*",
     prop=r"0\.\d*[1-9]|1\.0",
     seed=r"0|[1-9]\d*",
+
+
+def literal(value):
+    """A parameter as it stands; in a plain one `{name}` would be a wildcard."""
+    return lambda wildcards: value
 
 
 def either(names):
@@ -168,9 +177,10 @@ def experiment(name):
 def spec(contents, **runs):
     """The JSON of a table's or a figure's contents, runs as `settings` takes them."""
     try:
-        return json.dumps(plan.spec(config, contents, **runs), sort_keys=True)
+        found = json.dumps(plan.spec(config, contents, **runs), sort_keys=True)
     except UserError as error:
         one_line(error)
+    return literal(found)
 
 
 def shown(printed=(), **runs):
