@@ -9,7 +9,7 @@ from support.small_workflow import FILES, SMALL, Finished
 from support.workflow_tree import copy_tree, job_counts, snakemake
 
 pytestmark = pytest.mark.workflow
-NAME = "it's a höuse"
+NAME = 'it\'s "a" [höuse] & (b); $(touch pwned) `touch pwned`'
 
 
 def test_every_path_in_a_command_is_quoted(repository):
@@ -29,19 +29,37 @@ def test_every_path_in_a_command_is_quoted(repository):
                 assert flags or name.endswith(":q"), (path.name, name)
 
 
-def test_it_runs_in_a_folder_with_a_space_a_quote_and_an_umlaut(repository, tmp_path):
+def test_it_runs_in_a_folder_of_any_name_and_runs_nothing_else(repository, tmp_path):
     place = Finished(repository, tmp_path / NAME / "workflow", run=False)
     changes = {"results": f"r {NAME}", "logs": f"l {NAME}", "data_dir": f"d {NAME}"}
     changes["datasets"] = {**SMALL["datasets"]}
     mine = {**SMALL["datasets"]["mine"], "root": f"m {NAME}"}
     changes["datasets"]["mine"] = mine
-    for name in ("i.zip", "l.csv"):
+    changes["glove"] = {"root": f"m {NAME}"}
+    changes["encoder"] = {
+        "model": f"m {NAME}/e.json",
+        "pretrained": f"m {NAME}/w.pt",
+    }
+    changes["titles"] = {"sarl": "Ours {x} $(touch pwned)"}
+    for name in ("i.zip", "l.csv", "glove.840B.300d.zip", "e.json", "w.pt"):
         place.write(f"m {NAME}/{name}", name)
     place.overlay(changes)
     place.run("--cores", "2", "--quiet")
     table = place.folder / f"r {NAME}/tables/table2.md"
     assert f"--output r {NAME}/tables/table2" in table.read_text()
+    assert "Ours {x} $(touch pwned)" in table.read_text()
     assert job_counts(place.plan()) == {}
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_a_path_that_snakemake_would_read_as_its_own_is_one_line(finished):
+    for key, value in (("results", "r{x}"), ("glove", {"root": "<g>"})):
+        finished.overlay({key: value})
+        done = snakemake(finished.folder, "-n", *finished.arguments())
+        finished.overlay({})
+        assert done.returncode == 1
+        assert f"Error: config key {key}" in done.stdout
+        assert "Traceback" not in done.stdout
 
 
 def caller(folder, config):

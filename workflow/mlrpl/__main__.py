@@ -9,9 +9,10 @@ import importlib
 import os
 import signal
 import sys
+from types import ModuleType
 
 from mlrpl.errors import UserError
-from mlrpl.runtime import forkclient
+from mlrpl.runtime import faults, forkclient, streams
 
 COMMANDS = {
     "doctor": "say what is there, missing and needed, before a long run",
@@ -33,6 +34,10 @@ COMMANDS = {
     "demo": "make the embedded demo's data sets, word vectors and small CLIP",
     "forkserver": "carry out small commands in forks of one process, for the workflow",
 }
+
+
+# Commands whose product is what they print; of the others it is a note.
+PRINTED = ("bench", "doctor", "methods")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,17 +71,33 @@ def main(argv: list[str] | None = None) -> int:
     module.add_arguments(parser)
     args = parser.parse_args(argv[1:])
     try:
-        module.run(args)
-    except UserError as error:
-        print(f"mlrpl {command}: error: {error}", file=sys.stderr)
+        with streams.forgiving(errors_alone=command in PRINTED):
+            return carry_out(module, command, args)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def carry_out(module: ModuleType, command: str, args: argparse.Namespace) -> int:
+    """Run a command; its user's mistakes, and the system's refusals, are one line."""
+    try:
+        module.run(args)
+        sys.stdout.flush()
+    except UserError as error:
+        fault = str(error)
     except KeyboardInterrupt:
         print(f"mlrpl {command}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 0
+        raise
+    except OSError as error:
+        fault = faults.described(error)
+    except MemoryError:
+        fault = "memory: there is not enough; end other programs, or give this one more"
+    else:
+        return 0
+    print(f"mlrpl {command}: error: {fault}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

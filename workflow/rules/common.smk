@@ -51,8 +51,12 @@ def one_line(error):
 
 
 try:
+    for path in workflow.configfiles:
+        files.read(path)  # with checks that Snakemake's own reading lacks
     # Under the caller's config, which may hold what differs alone, the project's own.
-    config = validate(files.merge(files.read(WORKFLOW.parent / "config.yaml"), config))
+    config = files.merge(files.read(WORKFLOW.parent / "config.yaml"), config)
+    given = {k: v for k, v in workflow.config_settings.config.items() if k in config}
+    config = validate(files.merge(config, files.typed(given)))
 except UserError as error:
     one_line(error)
 
@@ -83,6 +87,11 @@ wildcard_constraints:
     method=r"[a-z0-9_]+(\+[a-z_]+=[A-Za-z0-9_.-]+)*",
     prop=r"0\.\d*[1-9]|1\.0",
     seed=r"0|[1-9]\d*",
+
+
+def literal(value):
+    """A parameter as it stands; in a plain one `{name}` would be a wildcard."""
+    return lambda wildcards: value
 
 
 def either(names):
@@ -185,9 +194,9 @@ def spec(contents, **runs):
         )
         found = plan.spec(config, contents, **runs)
         specs.check(where, found)
-        return json.dumps(found, sort_keys=True)
     except UserError as error:
         one_line(error)
+    return literal(json.dumps(found, sort_keys=True))
 
 
 def shown(printed=(), **runs):

@@ -18,7 +18,7 @@ rule glove:
     threads: 1
     params:
         code=code("embeddings.glove"),
-        member=plan.flags({"member": config["glove"]["member"]}),
+        member=literal(plan.flags({"member": config["glove"]["member"]})),
         words=lambda w: flags(w, "words"),
     shell:
         "python -m mlrpl glove --vectors {input.vectors:q} {params.member}"

@@ -21,7 +21,7 @@ rule encoder:
     threads: 1
     params:
         code=code("text.export"),
-        encoder=plan.flags({k: ENCODER[k] for k in ("model", "pretrained")}),
+        encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
         image_size=ENCODER["image_size"],
         names=lambda w: flags(w, "names"),
     shell:
@@ -41,7 +41,7 @@ rule context:
     threads: 1
     params:
         code=code("text.context_tokens"),
-        model=ENCODER["model"],
+        model=literal(ENCODER["model"]),
     shell:
         "python -m mlrpl context --model {params.model:q} --text {wildcards.text:q}"
         " --output {output:q} &> {log:q}"
@@ -66,7 +66,7 @@ rule features:
         batch_size=ENCODER["batch_size"],
     params:
         code=code("encoder.features"),
-        encoder=plan.flags({k: ENCODER[k] for k in ("model", "pretrained")}),
+        encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
         image_size=ENCODER["image_size"],
         colours=plan.flags({k: ENCODER[k] for k in ("mean", "std")}),
         views=",".join(ENCODER["views"]),

@@ -1,9 +1,10 @@
 """The configuration as Snakemake puts it together, for commands without Snakemake.
 
-`config.yaml`, over it the files of `--configfile` in the order given, over them the
-KEY=VALUE of `--config`. A workflow profile may name such files, too.
+The project's `config.yaml`, over it the files of `--configfile` in their order, over
+them the KEY=VALUE of `--config`. A workflow profile may name such files, too.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -13,19 +14,25 @@ import yaml
 
 from mlrpl.errors import UserError
 
+PROJECT = Path(__file__).resolve().parents[3]
 BASE = "config.yaml"
+
+# What PyYAML raises; not only its own, for a 13th month or thousands of digits.
+UNREADABLE = (yaml.YAMLError, ArithmeticError, LookupError, TypeError, ValueError)
 
 
 def load_config(
     overlays: Iterable[str | PathLike] = (),
     values: Iterable[str] = (),
-    base: str | PathLike = BASE,
+    base: str | PathLike = PROJECT / BASE,
 ) -> dict[str, Any]:
     """Return the merged configuration, not yet checked by `validation.validate`.
 
+    Over the project's own config.yaml goes the one in this folder, if there is one.
+
     Args:
         overlays: files whose keys go over those before; mappings merge key by key.
-        values: KEY=VALUE, the value as YAML; they go over all files.
+        values: KEY=VALUE as `typed_value` reads it; they go over all files.
         base: the file that all start from.
 
     Raises:
@@ -40,12 +47,45 @@ def load_config(
         key, equals, value = text.partition("=")
         if not key or not equals:
             raise UserError(f"--config {text}: is not a setting; write KEY=VALUE")
-        try:
-            changes = merge(changes, {key: yaml.safe_load(value)})
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"--config {text}: is not YAML ({reason})") from error
-    return merge(read(base), changes)
+        changes = merge(changes, {key: typed_value(value, f"--config {text}")})
+    config = read(base)
+    if Path(BASE).exists() and not Path(BASE).samefile(base):
+        config = merge(config, read(BASE))
+    return merge(config, changes)
+
+
+def typed_value(text: str, where: str) -> Any:
+    """Return the VALUE of a `--config KEY=VALUE` as the workflow takes it.
+
+    Snakemake reads a number or a truth value as such, and all else as YAML in which
+    every value is text; `typed` makes of these texts what they are.
+
+    Raises:
+        UserError: it is not YAML.
+    """
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return typed(parse(text, where))
+
+
+def typed(value: Any) -> Any:
+    """Return a value in which texts that YAML reads as number, truth or null are that.
+
+    Of Snakemake's `--config`, which leaves text in lists and mappings: `seeds=[0]` is
+    a list of a text there.
+    """
+    if isinstance(value, Mapping):
+        return {key: typed(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [typed(entry) for entry in value]
+    if not isinstance(value, str):
+        return value
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    plain = {"true": True, "false": False, "null": None, "~": None}
+    return plain.get(value.lower(), value)
 
 
 def merge(config: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,21 +102,65 @@ def read(path: str | PathLike) -> dict[str, Any]:
     """Return the mapping in a YAML or JSON file.
 
     Raises:
-        UserError: the file is missing, unreadable, not YAML, or not a mapping.
+        UserError: the file is missing, unreadable, not YAML, not a mapping, or has a
+            key twice.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be read ({error.strerror}); give the path of a config "
-            "file, and run this in the folder of config.yaml"
+            f"{path}: cannot be read ({error.strerror}); give the path of a config file"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: is not YAML ({reason}); correct it") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 ({error}); correct it") from error
+    content = parse(text, f"{path}")
     if not isinstance(content, dict):
         raise UserError(f"{path}: has no keys at its top level; write KEY: VALUE lines")
     return content
+
+
+def parse(text: str, where: str) -> Any:
+    """Return the content of YAML of plain values.
+
+    Args:
+        text: the YAML.
+        where: the file or argument to name in an error.
+
+    Raises:
+        UserError: it is not YAML, has a tag of a program, or a key twice.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except _Twice as error:
+        raise UserError(f"{where}: {error}; keep one") from None
+    except RecursionError:
+        raise UserError(f"{where}: is nested too deeply; make it flat") from None
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{where}: is not YAML ({reason}); correct it") from error
+
+
+class _Twice(Exception):
+    """A key that stands twice in a mapping."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values alone, and no key twice: PyYAML would take the last one."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                continue
+            line, known = key.start_mark.line + 1, (key.tag, key.value)
+            if known in lines:
+                raise _Twice(
+                    f"the key {key.value} stands twice, in lines {lines[known]} and "
+                    f"{line}"
+                )
+            lines[known] = line
+        return node
 
 
 def profile(folder: str | PathLike) -> tuple[list[str], list[str]]:
@@ -96,4 +180,4 @@ def profile(folder: str | PathLike) -> tuple[list[str], list[str]]:
 
 
 def _many(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
+    return [value] if isinstance(value, str) else list(value or ())

@@ -180,6 +180,10 @@ def check(values: Mapping[str, Any], where: str = "options") -> dict[str, Any]:
             raise UserError(f"{where}: unknown option {name}; {hint}")
     for name, value in values.items():
         spec = properties[name]
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(
+                f"{where}: {name}: {value} is not allowed; give {allowed_values(spec)}"
+            )
         if not _validator(name).is_valid(value):
             hint = ""
             numeric = _kinds(spec) & {"integer", "number"}

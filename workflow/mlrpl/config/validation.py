@@ -5,22 +5,22 @@
 """
 
 import copy
+import csv
 import difflib
 import functools
-import os
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
 
-from mlrpl.config import options, plan, tuning
+from mlrpl.config import files, options, plan, tuning
+from mlrpl.config.paths import PROJECT, expand_paths
+from mlrpl.config.plain import check_plain, kind_of
 from mlrpl.errors import UserError
 
-PROJECT = Path(__file__).resolve().parents[3]
 SCHEMA_PATH = PROJECT / "workflow/schemas/config.schema.yaml"
+PUBLISHED = PROJECT / "workflow/published"
 
 # Keys of a data set's splits, by format: those that are needed, those that are allowed.
 NEEDED_OF_SPLIT = {"coco": ["annotations"], "voc": ["imageset"], "csv": ["labels"]}
@@ -51,6 +51,16 @@ def config_schema() -> dict[str, Any]:
     return inline(schema)
 
 
+@functools.cache
+def printed_datasets() -> list[str]:
+    """Return the data sets for which workflow/published has numbers, sorted."""
+    names = set()
+    for path in PUBLISHED.glob("*.csv"):
+        with path.open(newline="", encoding="utf-8") as file:
+            names |= {row["dataset"] for row in csv.DictReader(file)}
+    return sorted(names - {""})
+
+
 def validate(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the checked configuration with every default filled in.
 
@@ -60,6 +70,7 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: one line that names the first key that is wrong, and the remedy.
     """
+    check_plain(config)
     config = copy.deepcopy(dict(config))
     errors = jsonschema.Draft202012Validator(config_schema()).iter_errors(config)
     faults = sorted(fault for error in errors for fault in _faults(error))
@@ -73,10 +84,11 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
         _check_dataset(f"datasets.{name}", dataset)
         dataset.setdefault("title", name)
     _fill(config, config_schema())
-    _expand_paths(config)
+    expand_paths(config)
     glove = config["glove"]
     if glove["root"] is None and "url" not in glove:
         raise UserError("config key glove.url: missing; give it, or set glove.root")
+    _forget_published_vectors(glove)
     _check_methods(config)
     config["titles"] = {
         plan.canonical(config, method): title
@@ -116,17 +128,27 @@ def _faults(error: jsonschema.ValidationError) -> Iterator[tuple[int, str, str]]
 
 
 def _described(value: Any, schema: Mapping[str, Any]) -> str:
-    if isinstance(value, str) and _kinds(schema) & {"integer", "number"}:
-        try:
-            float(value)
-        except ValueError:
+    kinds = _kinds(schema)
+    if isinstance(value, str):
+        if kinds & {"integer", "number"} and (example := _number(value)):
+            return f"{value!r} is text (write {example}, without quotes)"
+        if kinds and "string" not in kinds:
             return f"{value!r} is text"
-        # YAML 1.1 wants a point in a number with an exponent.
-        digits, exponent, power = value.lower().partition("e")
-        example = f"{float(digits)}e{power}" if exponent else value
-        return f"{value!r} is text (write {example}, without quotes)"
     text = "null" if value is None else str(value)
-    return f"{text if len(text) < 60 else text[:57] + '...'} is not allowed"
+    text = f"{text if len(text) < 60 else text[:57] + '...'} is not allowed"
+    if kinds == {"string"} and not isinstance(value, str | list | Mapping):
+        return f"{text}, as YAML reads it as {kind_of(value)}"
+    return text
+
+
+def _number(text: str) -> str | None:
+    """Return a text's number as YAML has it: with a point before an exponent."""
+    try:
+        float(text)
+        digits, exponent, power = text.lower().partition("e")
+        return f"{float(digits)}e{power}" if exponent else text
+    except ValueError:
+        return None
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
@@ -137,7 +159,12 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 
 
 def _kinds(schema: Mapping[str, Any]) -> set[str]:
-    return {part.get("type", "") for part in schema.get("anyOf", [schema])}
+    """Return the types that a schema names; empty where it names none."""
+    kinds: set[str] = set()
+    for part in schema.get("anyOf", [schema]):
+        kind = part.get("type", [])
+        kinds |= {kind} if isinstance(kind, str) else set(kind)
+    return kinds
 
 
 def _fill(value: Any, schema: Mapping[str, Any]) -> None:
@@ -152,43 +179,44 @@ def _fill(value: Any, schema: Mapping[str, Any]) -> None:
         if "default" in part:
             value.setdefault(key, copy.deepcopy(part["default"]))
         if key in value:
+            value[key] = _whole(value[key], part)
             _fill(value[key], part)
     if isinstance(rest := schema.get("additionalProperties"), dict):
         for part in value.values():
             _fill(part, rest)
 
 
-def _only_there(path: str, own: Path) -> bool:
-    return path.endswith((".json", ".safetensors")) and (
-        own.is_file() and not Path(path).exists()
-    )
+def _forget_published_vectors(glove: dict[str, Any]) -> None:
+    """Take hash and size of the project's own file off another one, in place.
+
+    They are still there where a configuration over the project's changes `file` alone.
+    """
+    known = files.read(PROJECT / files.BASE)["glove"]
+    if glove["root"] is None or glove["file"] == known["file"]:
+        return
+    for key in ("sha256", "md5", "size"):
+        if key in known and glove.get(key) == known[key]:
+            del glove[key]
 
 
-def _expand_paths(config: dict[str, Any]) -> None:
-    """Put environment variables and the home folder into the paths, in place."""
-    places = [
-        ("", config, ("results", "logs", "data_dir")),
-        ("glove.", config["glove"], ("root",)),
-        ("encoder.", config["encoder"], ("model", "pretrained")),
-    ]
-    places += [(f"datasets.{n}.", d, ("root",)) for n, d in config["datasets"].items()]
-    for where, section, keys in places:
-        for key in keys:
-            if section[key] is None:
-                continue
-            path = os.path.expanduser(os.path.expandvars(section[key]))
-            if missing := re.search(r"\$\{?(\w+)", path):
-                raise UserError(
-                    f"config key {where}{key}: the environment variable "
-                    f"{missing.group(1)} is not set; set it, or write the path out"
-                )
-            own = PROJECT / path  # the demo's, when called from another folder
-            section[key] = str(own) if _only_there(path, own) else path
+def _whole(value: Any, schema: Mapping[str, Any]) -> Any:
+    """Return a whole number as such where the schema wants one: 16.0 is 16."""
+    if isinstance(value, list):
+        return [_whole(item, schema.get("items", {})) for item in value]
+    if schema.get("type") == "integer" and isinstance(value, float):
+        return int(value)
+    return value
 
 
 def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
     """Check what depends on the format, and that every file has a place."""
-    kind, files = dataset["format"], dataset.get("files", {})
+    kind, listed = dataset["format"], dataset.get("files", {})
+    name = dataset.get("published")
+    if name is not None and name not in printed_datasets():
+        raise UserError(
+            f"config key {where}.published: no number is printed for {name!r}; give "
+            f"one of {', '.join(printed_datasets())}, or null"
+        )
     for key, wanted in FORMAT_OF_KEY.items():
         if key in dataset and kind != wanted:
             raise UserError(
@@ -211,7 +239,7 @@ def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
                 )
         for key in ("images", "annotations", "labels"):
             file = split.get(key)
-            if file and not dataset.get("root") and file not in files:
+            if file and not dataset.get("root") and file not in listed:
                 raise UserError(
                     f"config key {where}.splits.{name}.{key}: {file} is not among the "
                     f"files to download; add it to {where}.files, or set {where}.root"

@@ -3,13 +3,12 @@
 import hashlib
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
 import h5py
 import numpy as np
 
 from mlrpl.errors import UserError
-from mlrpl.runtime.storage import atomic_path
+from mlrpl.runtime import hdf5
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +44,15 @@ class Index:
         """Return the SHA-256 of the image names, one on each line."""
         return hashlib.sha256("\n".join(self.images).encode()).hexdigest()
 
+    def labels_hash(self) -> str:
+        """Return the SHA-256 of the class names, one on each line, and the labels."""
+        digest = hashlib.sha256("\n".join(self.classes).encode())
+        digest.update(np.ascontiguousarray(self.labels).tobytes())
+        return digest.hexdigest()
+
     def save(self, path: str | PathLike) -> None:
         """Write the index as HDF5; equal indexes give equal bytes."""
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        with hdf5.writing(path) as file:
             for name, texts in (("classes", self.classes), ("images", self.images)):
                 encoded = [text.encode() for text in texts]
                 width = max(map(len, encoded))
@@ -57,35 +62,37 @@ class Index:
             file.attrs["dataset"] = self.dataset
             file.attrs["split"] = self.split
             file.attrs["images_sha256"] = self.hash()
+            file.attrs["labels_sha256"] = self.labels_hash()
 
     @classmethod
     def load(cls, path: str | PathLike) -> "Index":
         """Read an index.
 
         Raises:
-            UserError: the file is not there, or is not a whole index.
+            UserError: the file is not there, cannot be read, or is not a whole index.
         """
-        if not Path(path).is_file():
-            raise UserError(
-                f"{path}: is not there; make it with the index command first"
+        with hdf5.reading(
+            path,
+            missing="make it with the index command first",
+            damaged="is not an index of a data set",
+            remedy="make it with the index command",
+        ) as file:
+            index = cls(
+                dataset=hdf5.text_of(file, "dataset"),
+                split=hdf5.text_of(file, "split"),
+                classes=tuple(t.decode() for t in hdf5.array_of(file, "classes")[:]),
+                images=tuple(t.decode() for t in hdf5.array_of(file, "images")[:]),
+                labels=hdf5.array_of(file, "labels")[:],
             )
-        try:
-            with h5py.File(path, "r") as file:
-                index = cls(
-                    dataset=str(file.attrs["dataset"]),
-                    split=str(file.attrs["split"]),
-                    classes=tuple(t.decode() for t in file["classes"][:]),
-                    images=tuple(t.decode() for t in file["images"][:]),
-                    labels=file["labels"][:],
+            found = {"images": index.hash(), "labels": index.labels_hash()}
+            stored = {"images": hdf5.text_of(file, "images_sha256")}
+            if "labels_sha256" in file.attrs:  # older indexes have none
+                stored["labels"] = hdf5.text_of(file, "labels_sha256")
+        for name, value in stored.items():
+            if found[name] != value:
+                what = "image list" if name == "images" else "label matrix"
+                raise UserError(
+                    f"{path}: its {what} does not have the hash that was stored with "
+                    "it; make the index again"
                 )
-                whole = file.attrs["images_sha256"] == index.hash()
-        except (OSError, KeyError, ValueError, AttributeError, TypeError) as error:
-            raise UserError(
-                f"{path}: is not an index of a data set; make it with the index command"
-            ) from error
-        if not whole:
-            raise UserError(
-                f"{path}: its image list does not have the hash that was stored "
-                "with it; make the index again"
-            )
         return index

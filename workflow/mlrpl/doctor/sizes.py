@@ -280,7 +280,7 @@ def _stored_shapes(path: Path, names: tuple[str, ...]) -> dict[str, tuple[int, .
     try:
         import h5py
 
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:
             return {name: file[name].shape for name in names}
-    except (ImportError, OSError, KeyError):
+    except (ImportError, OSError, RuntimeError, KeyError, AttributeError):
         return {}

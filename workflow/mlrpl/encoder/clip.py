@@ -127,13 +127,13 @@ def model_config(model: str) -> dict[str, Any]:
             f"encoder model {model}: open_clip has no model of this name; {hint}"
         )
     try:
-        config = json.loads(Path(model).read_text())
+        config = json.loads(Path(model).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(
             f"{model}: cannot be read ({error.strerror}); give the path of a model "
             "config, or one of open_clip's model names"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{model}: is not JSON ({error}); give open_clip's model config"
         ) from error
@@ -143,6 +143,11 @@ def model_config(model: str) -> dict[str, Any]:
         if not isinstance(config, dict) or key not in config:
             raise UserError(
                 f"{model}: has no {key}; give a model config in open_clip's form"
+            )
+        if key != "embed_dim" and not isinstance(config[key], dict):
+            raise UserError(
+                f"{model}: its {key} is {json.dumps(config[key])}, no mapping; give a "
+                "model config in open_clip's form"
             )
     return config
 

@@ -30,7 +30,7 @@ from mlrpl.encoder.images import INTERPOLATION, Preparation, ShardImages
 from mlrpl.encoder.towers import Encoded, Tower, make_tower
 from mlrpl.encoder.writer import ShardWriter, stored
 from mlrpl.errors import UserError
-from mlrpl.runtime.storage import atomic_path
+from mlrpl.runtime import hdf5
 
 
 def shard_range(images: int, shard: int, shards: int) -> tuple[int, int]:
@@ -63,8 +63,8 @@ def extract(
     """Write the features of one shard; the file is whole or absent.
 
     HDF5 with `map` fp16 [n, V, L, K], `global` fp16 [n, V, D] and `max` fp16 [n, V, K]
-    (`towers.Encoded`), contiguous, and the provenance as attributes. Equal arguments
-    give equal bytes on one machine.
+    (`towers.Encoded`), contiguous, a checksum of each row, and the provenance as
+    attributes. Equal arguments give equal bytes on one machine.
 
     Args:
         clip: the encoder.
@@ -91,9 +91,8 @@ def extract(
     run = partial(encode_batch, make_tower(visual), preparation, device)
     with (
         open_archive(images) as archive,
-        atomic_path(output) as temporary,
+        hdf5.writing(output) as file,
         ThreadPoolExecutor(threads, "encode", torch.set_num_threads, (1,)) as pool,
-        h5py.File(temporary, "w") as file,
         tqdm(
             total=len(names),
             desc=f"{index.dataset} {index.split} {shard + 1}/{shards}",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mlrpl.encoder.towers import Encoded
 from mlrpl.errors import UserError
+from mlrpl.runtime.hdf5 import CHECKSUMS, checksums
 
 # Batches that may wait to be written; what is encoded meanwhile stays in memory.
 WAITING = 2
@@ -49,6 +50,10 @@ class ShardWriter:
         self._arrays = {
             name: file.create_dataset(name, (len(images), views, *shape), np.float16)
             for name, shape in shapes.items()
+        }
+        self._sums = {
+            name: file.create_dataset(name + CHECKSUMS, (len(images), views), np.uint32)
+            for name in shapes
         }
         self._thread = ThreadPoolExecutor(1, "write")
         self._waiting: deque[Future[None]] = deque()
@@ -110,4 +115,6 @@ class ShardWriter:
                     f"encoder model {self._encoder}: the {name} features of {image} "
                     "are beyond fp16 or not finite; check the checkpoint, mean and std"
                 )
-            self._arrays[name][row : row + len(half), view] = half.numpy()
+            rows = slice(row, row + len(half))
+            self._arrays[name][rows, view] = half.numpy()
+            self._sums[name][rows, view] = checksums(half.numpy())

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import evaluate
+from mlrpl.runtime import hdf5
 from mlrpl.runtime.storage import atomic_path
 
 EPOCHS = ("last", "best")
@@ -43,10 +43,10 @@ def evaluate_file(scores_path: str | Path, index_path: str | Path) -> dict[str, 
         metrics, ap = evaluate(
             scores[epoch],
             index.labels,
-            float(attributes["threshold"]),
+            attributes["threshold"],
             where=f"{scores_path} ({epoch} epoch)",
         )
-        result[epoch] = {"epoch": int(attributes[f"epoch_{epoch}"]), **metrics}
+        result[epoch] = {"epoch": attributes[f"epoch_{epoch}"], **metrics}
         per_class[epoch] = {
             name: None if np.isnan(value) else float(value)
             for name, value in zip(index.classes, ap, strict=True)
@@ -58,17 +58,31 @@ def evaluate_file(scores_path: str | Path, index_path: str | Path) -> dict[str, 
 def write_metrics(metrics: dict[str, Any], path: str | Path) -> None:
     """Write `metrics.json`; equal metrics give equal bytes."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(metrics, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(metrics, indent=1, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    names = ("threshold", "images_sha256", *(f"epoch_{epoch}" for epoch in EPOCHS))
-    try:
-        with h5py.File(path, "r") as file:
-            scores = {epoch: file[epoch][()] for epoch in EPOCHS}
-            return scores, {name: file.attrs[name] for name in names}
-    except (OSError, KeyError) as error:
-        reason = str(error.args[0] if error.args else error)
-        raise UserError(
-            f"{path}: not a whole file of scores ({reason}); train the setting again"
-        ) from error
+    with hdf5.reading(
+        path,
+        missing="train the setting first",
+        damaged="not a whole file of scores",
+        remedy="train the setting again",
+    ) as file:
+        scores = {epoch: hdf5.array_of(file, epoch)[()] for epoch in EPOCHS}
+        attributes = {
+            "threshold": hdf5.number_of(file, "threshold", float),
+            "images_sha256": hdf5.text_of(file, "images_sha256"),
+            **{
+                name: hdf5.number_of(file, name)
+                for name in (f"epoch_{epoch}" for epoch in EPOCHS)
+            },
+        }
+        for epoch, array in scores.items():
+            if array.ndim != 2 or array.dtype.kind != "f":
+                raise TypeError(f"its {epoch} is no matrix of scores")
+        if "scores_sha256" in file.attrs:  # older files have none
+            stored = hdf5.text_of(file, "scores_sha256")
+            if stored != hdf5.sha256_of(*scores.values()):
+                raise ValueError("its scores do not have the hash stored with them")
+        return scores, attributes

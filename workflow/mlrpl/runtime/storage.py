@@ -1,35 +1,97 @@
 """Files that are either whole or absent."""
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlrpl.errors import UserError
+from mlrpl.runtime import faults
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` on success.
 
-    A failure or a kill leaves an earlier `path` as it was. The temporary name carries
-    the host and the process id, so that two writers do not share one file, and what a
-    killed writer of this host left is removed by the next one.
+    A failure, a kill or a power cut leaves an earlier `path` as it was: the content is
+    on the disk before it gets the name. The temporary name carries the host and the
+    process id, so that two writers do not share one file, and what a killed writer of
+    this host left is removed by the next one.
+
+    Raises:
+        UserError: the disk is full, the folder cannot be written to, and the like.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     start = f".{path.name}.{socket.gethostname()}."
-    for left in path.parent.iterdir():
+    temporary = path.with_name(f"{start}{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        _remove_left(path.parent, start)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        yield temporary
+        synchronise(temporary)
+        os.replace(temporary, path)
+        synchronise_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if _of_writing(error, temporary):
+            raise unwritable(path, error) from error
+        raise
+
+
+def unwritable(path: str | os.PathLike, error: BaseException) -> UserError:
+    """Return the one line of a file that cannot be written."""
+    return UserError(
+        f"{os.fspath(path)}: cannot be written ({faults.reason(error)}); "
+        f"{faults.writing_remedy(error)}"
+    )
+
+
+def synchronise(path: str | os.PathLike) -> None:
+    """Have the content of a file on the disk, not in the system's memory alone.
+
+    Raises:
+        OSError: it cannot be; a full disk may show here first.
+    """
+    with open(path, "rb") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:  # a file system that has no such thing
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+                raise
+
+
+def synchronise_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk, where the file system can."""
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _of_writing(error: BaseException, temporary: Path) -> bool:
+    """Return whether an error is one of writing, and not of what is read meanwhile."""
+    if isinstance(error, UserError) or not isinstance(error, OSError | RuntimeError):
+        return False
+    return faults.errno_of(error) in faults.FULL or temporary.name in str(error)
+
+
+def _remove_left(folder: Path, start: str) -> None:
+    for left in folder.iterdir():
         pid = left.name.removeprefix(start).removesuffix(".tmp")
         if left.name == f"{start}{pid}.tmp" and pid.isdigit() and not _runs(int(pid)):
             with contextlib.suppress(OSError):
                 left.unlink()
-    temporary = path.with_name(f"{start}{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _runs(pid: int) -> bool:

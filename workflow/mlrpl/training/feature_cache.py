@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -12,24 +13,20 @@ import numpy as np
 
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
+from mlrpl.runtime import hdf5
+from mlrpl.runtime.hdf5 import CHECKSUMS
 
 # What all shards of a split must agree in, and what else each of them says.
-_COMMON = (
-    "dataset",
-    "split",
-    "encoder",
-    "pretrained",
-    "weights_sha256",
-    "image_size",
-    "mean",
-    "std",
-    "interpolation",
-    "views",
-    "grid",
-    "images_total",
-    "images_sha256",
+_TEXTS = (
+    *("dataset", "split", "encoder", "pretrained", "weights_sha256"),
+    *("interpolation", "views", "images_sha256"),
 )
+_NUMBERS = ("image_size", "images_total")
+_LISTS = {"mean": 3, "std": 3, "grid": 2}
 _OWN = ("start", "stop")
+
+_DAMAGED = "is not a whole feature file"
+_REMEDY = "remake it with `mlrpl features`"
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,7 @@ class _Shard:
     stop: int
     shapes: Mapping[str, tuple[int, ...]]
     common: Mapping[str, Any]
+    sums: Mapping[str, np.ndarray]
 
 
 class FeatureCache:
@@ -175,24 +173,23 @@ class FeatureCache:
         for number, shard in enumerate(self._shards):
             places = np.flatnonzero((rows >= shard.start) & (rows < shard.stop))
             if len(places):
-                mapped = self._mapped(number, kind)
-                out[places] = mapped[rows[places] - shard.start, view]
+                mapped, own = self._mapped(number, kind), rows[places] - shard.start
+                found = mapped[own, view]
+                _verify(shard, kind, view, own, found)
+                out[places] = found
         return out
 
     def _mapped(self, number: int, kind: str) -> np.ndarray:
         """Return a shard's features as an array that the system pages in."""
         if (number, kind) not in self._open:
             shard = self._shards[number]
-            try:
-                with h5py.File(shard.path, "r") as file:
-                    offset = file[kind].id.get_offset()
+            with _reading(shard.path) as file:
+                offset = file[kind].id.get_offset()
                 if offset is None:
-                    raise OSError("it is not stored in one piece")
+                    raise ValueError("it is not stored in one piece")
                 self._open[number, kind] = np.memmap(
                     shard.path, np.float16, "r", offset, shard.shapes[kind]
                 )
-            except (OSError, ValueError) as error:
-                raise _damaged(shard.path, error) from error
         return self._open[number, kind]
 
     def read(self, kind: str, view: int = 0) -> np.ndarray:
@@ -215,11 +212,9 @@ class FeatureCache:
         if not len(out):
             return
         first = start - shard.start
-        try:
-            with h5py.File(shard.path, "r") as file:
-                file[kind].read_direct(out, np.s_[first : first + len(out), view])
-        except OSError as error:
-            raise _damaged(shard.path, error) from error
+        with _reading(shard.path) as file:
+            file[kind].read_direct(out, np.s_[first : first + len(out), view])
+        _verify(shard, kind, view, np.arange(first, first + len(out)), out)
 
     def _check_whole(self) -> None:
         end = 0
@@ -244,8 +239,9 @@ class FeatureCache:
         for shard in self._shards:
             count = shard.stop - shard.start
             maps, *others = shard.shapes.values()
+            shapes = [*others, *(sums.shape for sums in shard.sums.values())]
             if maps[:3] != (count, views, locations) or any(
-                shape[:2] != (count, views) for shape in others
+                shape[:2] != (count, views) for shape in shapes
             ):
                 raise UserError(
                     f"{shard.path}: its arrays do not have the shapes that its "
@@ -253,47 +249,70 @@ class FeatureCache:
                 )
 
 
-def _read_shard(path: Path) -> _Shard:
-    if not path.is_file():
+def _verify(
+    shard: _Shard, kind: str, view: int, rows: np.ndarray, found: np.ndarray
+) -> None:
+    """Check that features are those that were written, where the file tells.
+
+    Args:
+        shard: the file.
+        kind: of the features, as for `FeatureCache.shape`.
+        view: the view.
+        rows: rows of the shard.
+        found: the features that were read from there.
+    """
+    if kind not in shard.sums:
+        return
+    other = np.flatnonzero(hdf5.checksums(found) != shard.sums[kind][rows, view])
+    if len(other):
+        image = shard.start + rows[other[0]]
         raise UserError(
-            f"{path}: is not there; make it with the `mlrpl features` command first"
+            f"{shard.path}: the {kind} features of the split's image {image} are not "
+            f"those that were written; delete the file and {_REMEDY}"
         )
-    try:
-        with h5py.File(path, "r") as file:
-            found = {name: _plain(file.attrs[name]) for name in (*_COMMON, *_OWN)}
-            names = ["map", "global", *(["max"] if "max" in file else [])]
-            shapes = {name: file[name].shape for name in names}
-            types = {file[name].dtype for name in shapes}
-    except (OSError, KeyError, AttributeError) as error:
-        raise _damaged(path, error) from error
+
+
+def _read_shard(path: Path) -> _Shard:
+    with _reading(path) as file:
+        common = {name: hdf5.text_of(file, name) for name in _TEXTS}
+        common |= {name: hdf5.number_of(file, name) for name in _NUMBERS}
+        for name, count in _LISTS.items():
+            values = np.asarray(file.attrs[name])
+            if values.shape != (count,) or values.dtype.kind not in "iuf":
+                raise TypeError(f"its attribute {name} is not {count} numbers")
+            common[name] = values.tolist()
+        views = json.loads(common["views"])
+        if not isinstance(views, list) or len({str(v) for v in views}) != len(views):
+            raise TypeError("its attribute views is no list of names")
+        start, stop = (hdf5.number_of(file, name) for name in _OWN)
+        if not start <= stop <= common["images_total"]:
+            raise ValueError(f"it has images {start} to {stop} of the split")
+        names = ["map", "global", *(["max"] if "max" in file else [])]
+        arrays = {name: hdf5.array_of(file, name) for name in names}
+        shapes = {name: array.shape for name, array in arrays.items()}
+        types = {array.dtype for array in arrays.values()}
+        sums = {}
+        for name in names:
+            if name + CHECKSUMS in file:  # older files have none
+                sums[name] = hdf5.array_of(file, name + CHECKSUMS)[()]
     lengths = [4, 3, 3][: len(shapes)]
     if types != {np.dtype(np.float16)} or list(map(len, shapes.values())) != lengths:
         raise UserError(
             f"{path}: has no fp16 map [n, V, L, K], global [n, V, D] and max "
             "[n, V, K]; remake it with `mlrpl features`"
         )
-    return _Shard(
-        path=path,
-        start=int(found.pop("start")),
-        stop=int(found.pop("stop")),
-        shapes=shapes,
-        common=found,
+    return _Shard(path, start, stop, shapes, common, sums)
+
+
+def _reading(path: Path) -> AbstractContextManager[h5py.File]:
+    return hdf5.reading(
+        path,
+        missing="make it with the `mlrpl features` command first",
+        damaged=_DAMAGED,
+        remedy=_REMEDY,
     )
-
-
-def _plain(value: Any) -> Any:
-    """Turn an attribute into something that compares with ==."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 24 else text[:24] + "..."
-
-
-def _damaged(path: Path, error: Exception) -> UserError:
-    reason = " ".join(str(error).split()).strip("'\"")
-    return UserError(
-        f"{path}: is not a whole feature file ({reason}); delete it and remake it with "
-        "`mlrpl features`"
-    )

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 from safetensors.torch import save
@@ -22,6 +21,7 @@ from mlrpl.errors import UserError
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.method import Method
 from mlrpl.methods.scores import THRESHOLDS
+from mlrpl.runtime import hdf5
 from mlrpl.runtime.device import choose_device, device_name, precision_on
 from mlrpl.runtime.storage import atomic_path
 from mlrpl.text.clip_text import ClipText
@@ -328,11 +328,12 @@ def write_run(
         writer.writerow(["epoch", "lr", "loss", "mAP", "validation_mAP"])
         for entry in result.history:
             writer.writerow("" if v is None else v for v in asdict(entry).values())
-    with atomic_path(folder / "scores.h5") as path, h5py.File(path, "w") as file:
+    with hdf5.writing(folder / "scores.h5") as file:
         file["last"], file["best"] = result.last, result.best
         file.attrs["threshold"] = THRESHOLDS[options.score]
         file.attrs["epoch_last"] = options.epochs
         file.attrs["epoch_best"] = result.best_epoch
         file.attrs["images_sha256"] = test_index.hash()
+        file.attrs["scores_sha256"] = hdf5.sha256_of(result.last, result.best)
     with atomic_path(folder / "run.json") as path:
         path.write_text(json.dumps(run, indent=1) + "\n")
