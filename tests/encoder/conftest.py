@@ -59,7 +59,8 @@ def make(folder, index, clip, tmp_path):
     def extracted(name="0.h5", *, archive="images.zip", views=("full",), **options):
         output = tmp_path / name
         source = folder / archive
-        preparation = Preparation(SIZE, views=views)
+        turn = options.pop("exif_rotation", False)
+        preparation = Preparation(SIZE, views=views, exif_rotation=turn)
         extract(
             options.pop("clip", clip),
             options.pop("index", index),

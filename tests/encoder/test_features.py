@@ -221,6 +221,31 @@ def test_the_command_writes_a_shard(folder, tmp_path, capsys):
         assert (file.attrs["start"], file.attrs["stop"]) == (3, 7)
 
 
+def test_pictures_are_turned_where_it_is_asked_for(make, pictures, tmp_path):
+    """Sideways pictures give the features of upright ones, and the file says so."""
+    exif = Image.Exif()
+    exif[274] = 6
+    with (
+        zipfile.ZipFile(tmp_path / "upright.zip", "w") as upright,
+        zipfile.ZipFile(tmp_path / "sideways.zip", "w") as sideways,
+    ):
+        for name, data in pictures.items():
+            image = Image.open(io.BytesIO(data)).convert("RGB")
+            for archive, shown in (
+                (upright, image),
+                (sideways, image.transpose(Image.Transpose.ROTATE_90)),
+            ):
+                file = io.BytesIO()
+                shown.save(file, "PNG", exif=exif)
+                archive.writestr(name, file.getvalue())
+    plain = make("plain.h5", archive=tmp_path / "upright.zip")
+    turned = make("turned.h5", archive=tmp_path / "sideways.zip", exif_rotation=True)
+    with h5py.File(plain) as one, h5py.File(turned) as other:
+        assert np.array_equal(one["map"], other["map"])
+        assert one.attrs["interpolation"] == "bicubic"
+        assert other.attrs["interpolation"] == "bicubic, after the rotation of EXIF"
+
+
 @pytest.mark.parametrize(
     ("extra", "match"),
     [

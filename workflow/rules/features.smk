@@ -68,7 +68,7 @@ rule features:
         code=code("encoder.features"),
         encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
         image_size=ENCODER["image_size"],
-        colours=plan.flags({k: ENCODER[k] for k in ("mean", "std")}),
+        colours=plan.flags({k: ENCODER[k] for k in ("mean", "std", "exif_rotation")}),
         views=",".join(ENCODER["views"]),
         shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
     shell:

@@ -23,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="of the normalisation",
         )
     parser.add_argument("--views", default="full", help="names, with commas between")
+    parser.add_argument(
+        "--exif-rotation",
+        action="store_true",
+        help="turn pictures as their EXIF entry says",
+    )
     parser.add_argument("--index", required=True, help="index of the split")
     parser.add_argument("--images", required=True, help="archive or folder")
     parser.add_argument("--shard", type=int, default=0, help="counted from 0")
@@ -52,6 +57,7 @@ def run(args: argparse.Namespace) -> None:
         mean=_colour("mean", args.mean, images.CLIP_MEAN),
         std=_colour("std", args.std, images.CLIP_STD),
         views=tuple(args.views.split(",")),
+        exif_rotation=args.exif_rotation,
     )
     device = choose_device(args.device)
     index = Index.load(args.index)

@@ -20,13 +20,13 @@ import h5py
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from mlrpl.archives.formats import open_archive
 from mlrpl.data.index import Index
 from mlrpl.encoder.clip import Clip
-from mlrpl.encoder.images import INTERPOLATION, Preparation, ShardImages
+from mlrpl.encoder.images import Preparation, ShardImages
+from mlrpl.encoder.loading import batches
 from mlrpl.encoder.towers import Encoded, Tower, make_tower
 from mlrpl.encoder.writer import ShardWriter, stored
 from mlrpl.errors import UserError
@@ -101,11 +101,10 @@ def extract(
             disable=not progress,
         ) as bar,
     ):
-        loader = DataLoader(
+        loader = batches(
             ShardImages(archive, names, preparation),
-            batch_size=batch_size,
-            num_workers=threads if threads > 1 else 0,
-            collate_fn=_collate,
+            batch_size,
+            threads,
             pin_memory=device.type == "cuda",
         )
         encode: Callable[[Tensor], Encoded] = partial(encode_singly, run, pool)
@@ -128,14 +127,6 @@ def extract(
                     writer.write(row, view, encode(batch[:, view]))
                 row += len(batch)
                 bar.update(len(batch))
-
-
-def _collate(batch: list[np.ndarray | str]) -> Tensor | str:
-    """Return the pixels, uint8 [B, V, S, S, 3], or the first message."""
-    for item in batch:
-        if isinstance(item, str):
-            return item
-    return torch.from_numpy(np.stack(batch))
 
 
 def encode_batch(
@@ -209,7 +200,7 @@ def _describe(
     file.attrs["image_size"] = preparation.image_size
     file.attrs["mean"] = np.array(preparation.mean, np.float64)
     file.attrs["std"] = np.array(preparation.std, np.float64)
-    file.attrs["interpolation"] = INTERPOLATION
+    file.attrs["interpolation"] = preparation.resampling
     file.attrs["views"] = json.dumps(list(preparation.views))
     file.attrs["images_total"] = len(index.images)
     file.attrs["images_sha256"] = index.hash()

@@ -1,17 +1,16 @@
 """How an image file becomes the encoder's input: decoding, views, normalisation."""
 
-import io
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from mlrpl.archives.formats import Archive
+from mlrpl.encoder.decoding import PictureError, decode
 from mlrpl.errors import UserError
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -29,6 +28,7 @@ VIEWS = {
     "crop_bottom_right": (0.125, 0.125, 1.0, 1.0),
 }
 INTERPOLATION = "bicubic"
+TURNED = f"{INTERPOLATION}, after the rotation of EXIF"
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,15 @@ class Preparation:
         mean: of the normalisation, a number each for red, green and blue in 0..1.
         std: its standard deviations.
         views: names of the V views (`VIEWS`), without repetition.
+        exif_rotation: whether a picture is first turned as its EXIF entry says; by
+            default it is taken as it is stored, as torchvision and the field do.
     """
 
     image_size: int
     mean: Sequence[float] = CLIP_MEAN
     std: Sequence[float] = CLIP_STD
     views: Sequence[str] = ("full",)
+    exif_rotation: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -72,16 +75,19 @@ class Preparation:
                     f"give clip or three {'positive ' * (name == 'std')}numbers"
                 )
 
+    @property
+    def resampling(self) -> str:
+        """How pixels come about, as feature files say it."""
+        return TURNED if self.exif_rotation else INTERPOLATION
+
     def pixels(self, data: bytes) -> np.ndarray:
         """Decode an image file; return its views, uint8 [V, S, S, 3].
 
         Raises:
-            OSError, SyntaxError, ValueError, EOFError, struct.error or
-            Image.DecompressionBombError: Pillow's errors about the file.
+            PictureError: what is wrong with the file (`decoding.decode`).
         """
         size = (self.image_size, self.image_size)
-        with Image.open(io.BytesIO(data)) as file:
-            image = file.convert("RGB")
+        image = decode(data, self.exif_rotation)
         out = np.empty((len(self.views), *size, 3), np.uint8)
         for row, view in zip(out, self.views, strict=True):
             left, top, right, bottom = VIEWS[view]
@@ -126,18 +132,8 @@ class ShardImages(Dataset):
             return self._preparation.pixels(self._archive.read(name))
         except UserError as error:
             return str(error)
-        except (
-            OSError,
-            SyntaxError,
-            ValueError,
-            EOFError,
-            struct.error,
-            Image.DecompressionBombError,
-        ) as error:
-            unknown = isinstance(error, UnidentifiedImageError)
-            reason = "not an image format" if unknown else " ".join(str(error).split())
+        except PictureError as error:
             return (
-                f"{self._archive.path}: image {name} cannot be decoded ({reason}); "
-                "fetch the archive again, or take the image out of the labels and "
-                "remake the index"
+                f"{self._archive.path}: image {name} cannot be decoded ({error}); "
+                f"{error.remedy}"
             )
