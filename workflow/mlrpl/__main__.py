@@ -16,6 +16,7 @@ from mlrpl.runtime import forkclient
 COMMANDS = {
     "doctor": "say what is there, missing and needed, before a long run",
     "download": "fetch one file and check that it is whole",
+    "boxes": "where the objects of a split are: their boxes",
     "index": "read a data set's image list and label matrix",
     "drop": "drop labels at random: the partial labels of one proportion and seed",
     "glove": "class vectors out of GloVe's published text file or zip",
