@@ -24,6 +24,8 @@ COMMANDS = {
     "context": "the tokens of a text that context vectors start from",
     "features": "frozen image features of one shard of a split, into HDF5",
     "train": "train one setting from cached features",
+    "predict": "which classes pictures show, by a trained setting, and where",
+    "export": "a trained setting as one file, for predict",
     "evaluate": "metrics of one setting from its test scores",
     "collect": "one tidy CSV of the metrics of many settings",
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
