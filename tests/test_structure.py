@@ -21,6 +21,7 @@ STAGES = [
     "methods",
     "training",
     "evaluation",
+    "prediction",
     "reporting",
     "demo",
     "doctor",

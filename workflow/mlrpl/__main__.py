@@ -17,6 +17,7 @@ from mlrpl.runtime import faults, forkclient, streams
 COMMANDS = {
     "doctor": "say what is there, missing and needed, before a long run",
     "download": "fetch one file and check that it is whole",
+    "boxes": "where the objects of a split are: their boxes",
     "index": "read a data set's image list and label matrix",
     "drop": "drop labels at random: the partial labels of one proportion and seed",
     "glove": "class vectors out of GloVe's published text file or zip",
@@ -24,6 +25,8 @@ COMMANDS = {
     "context": "the tokens of a text that context vectors start from",
     "features": "frozen image features of one shard of a split, into HDF5",
     "train": "train one setting from cached features",
+    "predict": "which classes pictures show, by a trained setting, and where",
+    "export": "a trained setting as one file, for predict",
     "evaluate": "metrics of one setting from its test scores",
     "collect": "one tidy CSV of the metrics of many settings",
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
