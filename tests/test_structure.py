@@ -21,6 +21,7 @@ STAGES = [
     "methods",
     "training",
     "evaluation",
+    "statistics",
     "reporting",
     "demo",
     "doctor",
