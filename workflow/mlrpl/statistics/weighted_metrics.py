@@ -143,16 +143,17 @@ def _average_precision(
     is none of the repeated images'. It changes nothing: recall does not rise there, and
     precision is below that of the point before.
     """
-    new = np.add.reduceat(
-        *(counts.take(ranking.positives, axis=1), ranking.positive_starts),
-        axis=1,
-        dtype=np.int64,
+    # Of one byte each the sum of all counts is below 2^31 for 8 million images.
+    kind = np.int32 if counts.itemsize == 1 and counts.shape[1] < 2**23 else np.int64
+    new, more = (
+        np.add.reduceat(counts.take(rows, axis=1), starts, axis=1, dtype=kind)
+        for rows, starts in (
+            (ranking.positives, ranking.positive_starts),
+            (ranking.order, ranking.starts),
+        )
     )
-    more = np.add.reduceat(
-        *(counts.take(ranking.order, axis=1), ranking.starts), axis=1, dtype=np.int64
-    )
-    hits = np.cumsum(new, axis=1)
-    precision = hits / np.maximum(np.cumsum(more, axis=1), 1)
+    hits = np.cumsum(new, axis=1, dtype=kind)
+    precision = hits / np.maximum(np.cumsum(more, axis=1, dtype=kind), 1)
     found = hits[:, -1].astype(float)
     found[found == 0] = np.nan
     noninterpolated = np.einsum("rk,rk->r", new, precision)
