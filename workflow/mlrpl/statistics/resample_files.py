@@ -140,7 +140,8 @@ def resample(
             name: np.concatenate([part[name] for part, _ in parts])
             for name in parts[0][0]
         },
-        ap=np.concatenate([ap for _, ap in parts]),
+        # As a file has it, so that it makes no difference whether there is one.
+        ap=np.concatenate([ap for _, ap in parts]).astype(np.float32).astype(float),
     )
 
 
