@@ -22,6 +22,7 @@ STAGES = [
     "training",
     "evaluation",
     "prediction",
+    "statistics",
     "reporting",
     "demo",
     "doctor",

@@ -57,24 +57,27 @@ run(tiny.Files(*{tuple(vars(files).values())!r}), Path({str(folder)!r}), **{opti
 
 def contents(folder):
     with h5py.File(folder / "scores.h5") as file:
-        scores = {name: file[name][()] for name in ("last", "best")}
-        scores["best_epoch"] = file.attrs["epoch_best"]
+        scores = {name: file[name][()] for name in file if name != "validation"}
+        held = file.get("validation", {})
+        scores |= {f"validation/{name}": held[name][()] for name in held}
+        scores |= dict(file.attrs)
     weights = load_file(folder / "weights.safetensors")
     return weights, scores, (folder / "history.csv").read_text()
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("more", [{}, {"optimizer": "adamw", "validation": 0.4}])
 @pytest.mark.parametrize("epoch", [1, 5])
 def test_the_weights_are_those_of_an_undisturbed_training(
-    files, tmp_path, capfd, optimizer, epoch
+    files, tmp_path, capfd, more, epoch
 ):
-    options = OPTIONS | {"optimizer": optimizer}
+    options = OPTIONS | more
     assert run(files, tmp_path / "whole", **options) == 0
     killed_after(files, tmp_path / "killed", epoch, **options)
     capfd.readouterr()
     assert run(files, tmp_path / "killed", **options) == 0
     assert f"going on after epoch {epoch}" in capfd.readouterr().err
     weights, scores, history = contents(tmp_path / "whole")
+    assert ("validated" in scores) == ("validation" in more)
     again = contents(tmp_path / "killed")
     assert set(weights) == set(again[0])
     assert all(torch.equal(weights[name], again[0][name]) for name in weights)

@@ -3,6 +3,7 @@
 import csv
 import json
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -82,6 +83,37 @@ def test_history_has_the_map_of_the_held_out_images(files, tmp_path):
     train_quietly(method, options, training.part(kept), test, training.part(out))
     held = mean_average_precision(loop.score(method, training.part(out)), known[out])
     assert float(rows[-1]["validation_mAP"]) == pytest.approx(held, abs=1e-4)
+
+
+def test_scores_of_the_epoch_that_the_held_out_images_choose_are_kept(files, tmp_path):
+    options = {"validation": 0.4, "epochs": 5, "lr": 0.5}
+    assert run(files, tmp_path, **options) == 0
+    rows = history(tmp_path)
+    held_maps = [float(row["validation_mAP"]) for row in rows]
+    chosen = int(rows[int(np.argmax(held_maps))]["epoch"])
+    known = np.load(files.known)
+    _, out = divided(known, 0.4, seed=0)
+    test_labels = Index.load(files.test_index).labels
+    with h5py.File(tmp_path / "scores.h5") as file:
+        assert file.attrs["epoch_validated"] == chosen
+        assert np.array_equal(file["validation/labels"][:], known[out])
+        own = file["validation/validated"][:], known[out]
+        assert mean_average_precision(*own) == max(held_maps)
+        last = file["validation/last"][:], known[out]
+        assert mean_average_precision(*last) == held_maps[-1]
+        test = file["validated"][:], test_labels
+        assert mean_average_precision(*test) == float(rows[chosen - 1]["mAP"])
+    # Neither the last epoch's nor the test set's choice, so that this shows something.
+    test_maps = [float(row["mAP"]) for row in rows]
+    assert chosen not in (5, 1 + int(np.argmax(test_maps))), (held_maps, test_maps)
+
+
+def test_without_one_nothing_is_kept(files, tmp_path):
+    assert run(files, tmp_path, epochs=2) == 0
+    with h5py.File(tmp_path / "scores.h5") as file:
+        assert set(file) == {"last", "best"}
+        names = {"threshold", "epoch_last", "epoch_best", "images_sha256", "scores_sha256"}
+        assert set(file.attrs) == names
 
 
 def test_without_one_the_column_is_empty(files, tmp_path):

@@ -3,6 +3,7 @@
 INPUTS: <results>/runs/.../scores.h5, <results>/data/{dataset}/test.h5
 OUTPUTS:
     <results>/runs/.../metrics.json         one run: last and best epoch, AP of each class
+    <results>/runs/.../thresholds.json      of a run with a validation split, beside it
     <results>/tables/metrics.csv            every number of every run that a table, a
                                             figure or an ablation names
     <results>/tables/per_class_ap.csv       the same runs, class by class
@@ -22,10 +23,12 @@ rule evaluate:
     threads: 1
     params:
         code=code("evaluation.score_files"),
+        folder=subpath(output[0], parent=True),
     shell:
         "python -m mlrpl evaluate --dataset {wildcards.dataset:q}"
         " --method {wildcards.method:q} --prop {wildcards.prop:q} --seed {wildcards.seed:q}"
-        " --scores {input.scores:q} --index {input.index:q} --output {output:q} &> {log:q}"
+        " --scores {input.scores:q} --index {input.index:q} --output {output:q}"
+        " --thresholds {params.folder:q}/thresholds.json &> {log:q}"
 
 
 rule collect:

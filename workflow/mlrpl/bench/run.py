@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from mlrpl.bench import (
+    bootstrap,
     cache,
     encoder,
     epochs,
@@ -95,6 +96,7 @@ def run_parts(
             ),
             "epoch": lambda: epochs.measure(sizes, target, work, texts),
             "evaluation": lambda: evaluation.measure(sizes, work),
+            "bootstrap": lambda: bootstrap.measure(sizes),
         }
         for part in parts:
             start = time.perf_counter()

@@ -54,6 +54,7 @@ class Sizes:
         epoch_batches: batches of which a time an epoch is made up.
         scored: images that are scored to measure an epoch's test.
         evaluated: images of the evaluation.
+        resampled: resamples of these images that are measured.
         matrix: side of the matrices by which multiplications are measured.
         copied: elements (fp32) by which copies and sigmoids are measured.
         repeats: how often something is measured, unless it takes longer than `budget`.
@@ -80,6 +81,7 @@ class Sizes:
     epoch_batches: int
     scored: int
     evaluated: int
+    resampled: int
     matrix: int
     copied: int
     repeats: int
@@ -122,6 +124,7 @@ def paper(device: str) -> Sizes:
         epoch_batches=20 if cuda else 1,
         scored=1024 if cuda else 16,
         evaluated=40_137,
+        resampled=1000,
         matrix=8192 if cuda else 2048,
         copied=2**28 if cuda else 2**26,
         repeats=10 if cuda else 3,
@@ -179,6 +182,7 @@ def quick() -> Sizes:
         epoch_batches=2,
         scored=8,
         evaluated=200,
+        resampled=20,
         matrix=128,
         copied=2**16,
         repeats=2,

@@ -11,6 +11,7 @@ TITLES = {
     "methods": "One training step of every method",
     "epoch": "Epochs, and the paper's whole grid",
     "evaluation": "Evaluation",
+    "bootstrap": "Resampled test images",
 }
 
 

@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -63,12 +63,33 @@ class Result:
         last: test scores [N, C] (`Scores.ranking`) after the last epoch.
         best: those of the epoch with the best test mAP, which nothing else uses.
         best_epoch: that epoch.
+        validated: what the validation split chose; None without one.
     """
 
     history: list[Epoch]
     last: np.ndarray
     best: np.ndarray
     best_epoch: int
+    validated: "Validated | None" = None
+
+
+@dataclass(frozen=True)
+class Validated:
+    """The epoch with the best mAP of the validation split, the first of equal ones.
+
+    Attributes:
+        epoch: its number.
+        mAP: of the held-out images, percent.
+        test: test scores [N, C] after it.
+        held: scores of the held-out images [V, C] after it.
+        held_last: those after the last epoch.
+    """
+
+    epoch: int
+    mAP: float
+    test: np.ndarray
+    held: np.ndarray
+    held_last: np.ndarray
 
 
 def make_optimizer(options: Options, method: Method) -> Optimizer:
@@ -91,11 +112,22 @@ class Progress:
     best: np.ndarray = field(default_factory=lambda: np.empty(0))
     best_epoch: int = 0
     best_map: float = -math.inf
+    validated: Validated | None = None
 
     def tested(self, scores: np.ndarray, epoch: int, found: float) -> None:
         """Remember a test's scores if no test was better."""
         if found > self.best_map or self.best_epoch == 0:
             self.best, self.best_epoch, self.best_map = scores, epoch, found
+
+    def held_out(
+        self, held: np.ndarray, test: np.ndarray, epoch: int, found: float
+    ) -> None:
+        """Remember the scores of held-out and test images if none were better."""
+        before = self.validated
+        if before is None or found > before.mAP:
+            self.validated = Validated(epoch, found, test, held, held)
+        else:
+            self.validated = replace(before, held_last=held)
 
     def to_state(self) -> dict[str, Any]:
         """Return what a checkpoint holds of it."""
@@ -104,16 +136,26 @@ class Progress:
             "best": torch.from_numpy(self.best),
             "best_epoch": self.best_epoch,
             "best_map": self.best_map,
+            "validated": self.validated
+            and {
+                name: torch.from_numpy(v) if isinstance(v, np.ndarray) else v
+                for name, v in vars(self.validated).items()
+            },
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> "Progress":
         """Return what `to_state` was made of."""
+        validated = state["validated"] and {
+            name: v.numpy() if isinstance(v, torch.Tensor) else v
+            for name, v in state["validated"].items()
+        }
         return cls(
             [Epoch(*entry) for entry in state["history"]],
             state["best"].numpy(),
             state["best_epoch"],
             state["best_map"],
+            validated and Validated(**validated),
         )
 
 
@@ -181,14 +223,15 @@ def train(
             test_map = mean_ap(last, targets)
             found.tested(last, epoch, test_map)
             if validation is not None:
-                held = validation.labels.cpu().numpy()
-                held_map = mean_ap(score(method, validation), held)
+                held = score(method, validation)
+                held_map = mean_ap(held, validation.labels.cpu().numpy())
+                found.held_out(held, last, epoch, held_map)
             bar.set_postfix(loss=loss, mAP=test_map, refresh=False)
         if epoch or final:
             found.history.append(Epoch(epoch, lr, loss, test_map, held_map))
         if checkpoint and epoch and not final:
             checkpoint.offer(partial(state_of, method, optimizer, found))
-    return Result(found.history, last, found.best, found.best_epoch)
+    return Result(found.history, last, found.best, found.best_epoch, found.validated)
 
 
 def draws_seed(seed: int, epoch: int) -> int:

@@ -22,6 +22,7 @@ from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.method import Method
 from mlrpl.methods.scores import THRESHOLDS
 from mlrpl.runtime import hdf5
+from mlrpl.runtime.cost import Meter
 from mlrpl.runtime.device import choose_device, device_name, precision_on
 from mlrpl.runtime.storage import atomic_path
 from mlrpl.text.clip_text import ClipText
@@ -101,6 +102,7 @@ def run_setting(
     started = time.perf_counter()
     torch.set_num_threads(threads)
     target = choose_device(device, deterministic=True)
+    meter = Meter(target)
     loaded = load(setting)
     method, splits = build(setting, loaded, target)
     computed = [device_name(target), threads]
@@ -113,10 +115,13 @@ def run_setting(
     )
     seconds = {"load": ready - started, "train": time.perf_counter() - ready}
     run = describe(setting, loaded, method, target, threads, seconds)
+    run |= meter.read()
+    held = None
     if splits.validation is not None:
         run["images"]["train"] = len(splits.training)
         run["images"]["validation"] = len(splits.validation)
-    write_run(Path(output_dir), method, result, run, setting, loaded.test_index)
+        held = splits.validation.labels.cpu().numpy()
+    write_run(Path(output_dir), method, result, run, setting, loaded.test_index, held)
     checkpoint.remove()
 
 
@@ -317,8 +322,19 @@ def write_run(
     run: dict,
     setting: Setting,
     test_index: Index,
+    held: np.ndarray | None,
 ) -> None:
-    """Write a run's files, each whole or not at all."""
+    """Write a run's files, each whole or not at all.
+
+    Args:
+        folder: of the run.
+        method: with its weights after the last epoch.
+        result: what the training found.
+        run: the content of `run.json`.
+        setting: what was trained.
+        test_index: of the images that were scored.
+        held: known labels of the held-out images [V, C]; None without any.
+    """
     options = setting.options
     weights = {name: tensor.cpu() for name, tensor in method.state_dict().items()}
     with atomic_path(folder / "weights.safetensors") as path:
@@ -328,12 +344,21 @@ def write_run(
         writer.writerow(["epoch", "lr", "loss", "mAP", "validation_mAP"])
         for entry in result.history:
             writer.writerow("" if v is None else v for v in asdict(entry).values())
+    scores = {"last": result.last, "best": result.best}
+    if (validated := result.validated) is not None:
+        scores["validated"] = validated.test
+        scores["validation/labels"] = held
+        scores["validation/last"] = validated.held_last
+        scores["validation/validated"] = validated.held
     with hdf5.writing(folder / "scores.h5") as file:
-        file["last"], file["best"] = result.last, result.best
+        for name, array in scores.items():
+            file[name] = array
         file.attrs["threshold"] = THRESHOLDS[options.score]
         file.attrs["epoch_last"] = options.epochs
         file.attrs["epoch_best"] = result.best_epoch
+        if validated is not None:
+            file.attrs["epoch_validated"] = validated.epoch
         file.attrs["images_sha256"] = test_index.hash()
-        file.attrs["scores_sha256"] = hdf5.sha256_of(result.last, result.best)
+        file.attrs["scores_sha256"] = hdf5.sha256_of(*scores.values())
     with atomic_path(folder / "run.json") as path:
         path.write_text(json.dumps(run, indent=1) + "\n")

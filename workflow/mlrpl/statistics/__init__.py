@@ -1,0 +1,1 @@
+"""How far numbers would move with other test images and other seeds; numpy alone."""
