@@ -108,6 +108,6 @@ class LargeLoss(Loss):
         if self.guard:
             number = torch.minimum(number, unknown.sum() - 1)
         largest = losses.flatten().sort(descending=True).values
-        threshold = largest[(number - 1).clamp(min=0)]
+        threshold = largest.index_select(0, (number - 1).clamp(min=0).view(1))
         chosen = (losses >= threshold) & (number > 0)
         return chosen & unknown if self.guard else chosen
