@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlrpl.data.index import Index
-from mlrpl.data.masks import drop_labels
+from mlrpl.data.masks import SCHEMES, drop_labels, scheme, single_positive
 from mlrpl.errors import UserError
 from support.data_files import command
 
@@ -73,6 +73,91 @@ def test_proportions_out_of_range(prop):
 def test_seeds_out_of_range(seed):
     with pytest.raises(UserError, match=f"^seed: {seed} is out of range; give 0 to"):
         drop_labels(np.ones((3, 2), np.int8), 0.5, seed)
+
+
+def drawn(images=400, classes=6, seed=0):
+    random = np.random.default_rng(seed)
+    rare = np.linspace(0.01, 0.6, classes)
+    labels = np.where(random.random((images, classes)) < rare, 1, -1)
+    labels[random.random(labels.shape) < 0.05] = 0  # unknown from the start
+    return labels.astype(np.int8)
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_every_scheme_keeps_labels_and_makes_none(name):
+    labels = drawn()
+    known = scheme(name)(labels, 1, 3)
+    assert known.dtype == np.int8
+    assert ((known == labels) | (known == 0)).all() and (known != 0).any()
+    np.testing.assert_array_equal(known, scheme(name)(labels, 1, 3))
+    assert (known != scheme(name)(labels, 1, 4)).any() or name in (
+        *("uniform", "fixed_per_class", "positives_only"),  # all that there is
+    )
+
+
+@pytest.mark.parametrize("name", ["fixed_per_class", "positives_only"])
+def test_schemes_with_a_proportion_are_nested_and_differ_by_seed(name):
+    labels = drawn()
+    smaller = np.zeros_like(labels)
+    for prop in PROPORTIONS:
+        known = scheme(name)(labels, prop, 0)
+        assert (known[smaller != 0] == smaller[smaller != 0]).all()
+        assert (known != scheme(name)(labels, prop, 1)).any()
+        smaller = known
+
+
+def test_positives_only_are_those_of_the_uniform_masks():
+    labels = drawn()
+    known = scheme("positives_only")(labels, 0.3, 5)
+    uniform = drop_labels(labels, 0.3, 5)
+    np.testing.assert_array_equal(known, np.where(uniform > 0, uniform, 0))
+
+
+@pytest.mark.parametrize("prop", [0.1, 0.5])
+def test_fixed_per_class_has_the_share_of_each_class(prop):
+    labels = drawn()
+    known = scheme("fixed_per_class")(labels, prop, 0)
+    for value in (1, -1):
+        there = (labels == value).sum(axis=0)
+        expected = np.maximum(np.round(prop * there), 1)
+        np.testing.assert_array_equal((known == value).sum(axis=0), expected)
+
+
+def test_a_class_without_positives_has_none_in_any_scheme():
+    labels = drawn()
+    labels[:, 2] = -1
+    for name in SCHEMES:
+        assert not (scheme(name)(labels, 1, 0)[:, 2] > 0).any()
+
+
+def test_single_positives_are_the_published_draws():
+    """`RandomState(1200)` shuffles an image's positives, then its negatives."""
+    labels = drawn()
+    labels[7] = -1
+    for seed in (0, 2):
+        random = np.random.RandomState(1200 + seed)
+        expected = np.zeros_like(labels)
+        for n, row in enumerate(labels):
+            positives = [c for c in range(6) if row[c] == 1]
+            random.shuffle(positives)
+            random.shuffle([c for c in range(6) if row[c] == -1])
+            if positives:
+                expected[n, positives[0]] = 1
+        np.testing.assert_array_equal(single_positive(labels, 1.0, seed), expected)
+        assert (expected.sum(axis=1) == (labels == 1).any(axis=1)).all()
+
+
+def test_mistakes_of_a_scheme_are_one_line():
+    for name, prop, words in (
+        ("single_positive", 0.5, "prop: 0.5 means nothing to the masks single_posi"),
+        ("fixed_per_class", 0, "prop: 0 is out of range"),
+    ):
+        with pytest.raises(UserError, match=f"^{words}"):
+            scheme(name)(drawn(), prop, 0)
+    with pytest.raises(UserError, match="^masks: singel is not known"):
+        scheme("singel")
+    with pytest.raises(UserError, match=f"give 0 to {2**32 - 1201}"):
+        single_positive(drawn(), 1, 2**32 - 1200)
 
 
 def test_command(oracles, repository, tmp_path):

@@ -21,7 +21,7 @@ from mlrpl.training.checkpoints import Checkpoint
 from mlrpl.training.gradients import Gradients, GraphedGradients, State
 from mlrpl.training.loop import Splits, make_optimizer, score, train
 from support import tiny
-from support.trainings import arguments, make, run, train_quietly
+from support.trainings import StandIn, arguments, make, run, train_quietly
 
 PARTS = [
     (kind, name)
@@ -140,20 +140,6 @@ def test_test_labels_reach_nothing_that_is_trained(files, kind, name):
         train_quietly(method, options, training, test)
         trained.append(method.state_dict())
     assert equal(*trained)
-
-
-class StandIn:
-    """A capture without a GPU: replayed, it computes again into the same tensors."""
-
-    def __call__(self, compute):
-        for _ in range(3):
-            outputs = [tensor.clone() for tensor in compute()]
-
-        def replay():
-            for output, tensor in zip(outputs, compute(), strict=True):
-                output.copy_(tensor)
-
-        return replay, outputs
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)

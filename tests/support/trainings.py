@@ -76,3 +76,17 @@ def train_quietly(method, options, training, test, held=None, **more) -> Result:
         progress=False,
         **more,
     )
+
+
+class StandIn:
+    """A capture without a GPU: replayed, it computes again into the same tensors."""
+
+    def __call__(self, compute):
+        for _ in range(3):
+            outputs = [tensor.clone() for tensor in compute()]
+
+        def replay():
+            for output, tensor in zip(outputs, compute(), strict=True):
+                output.copy_(tensor)
+
+        return replay, outputs

@@ -111,10 +111,17 @@ def split_file(key):
     )
 
 
+def of_images(path):
+    """Input function: a file of the data set whose images a data set has."""
+    return lambda wildcards: path.format(
+        dataset=plan.images_of(config, wildcards.dataset)
+    )
+
+
 def shards(split):
     """Input function: all feature files of a split."""
     return lambda wildcards: [
-        f"<results>/features/{wildcards.dataset}/{split}/{shard}.h5"
+        of_images(f"<results>/features/{{dataset}}/{split}/{shard}.h5")(wildcards)
         for shard in range(DATASETS[wildcards.dataset]["splits"][split]["shards"])
     ]
 

@@ -13,7 +13,7 @@ OUTPUTS:
 rule evaluate:
     input:
         scores="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/scores.h5",
-        index="<results>/data/{dataset}/test.h5",
+        index=of_images("<results>/data/{dataset}/test.h5"),
     output:
         "<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/metrics.json",
     log:

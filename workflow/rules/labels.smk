@@ -7,7 +7,7 @@ OUTPUTS: <results>/data/{dataset}/known/prop={prop}/seed={seed}.npy, cells in -1
 
 rule drop:
     input:
-        index="<results>/data/{dataset}/train.h5",
+        index=of_images("<results>/data/{dataset}/train.h5"),
     output:
         "<results>/data/{dataset}/known/prop={prop}/seed={seed}.npy",
     log:
@@ -17,6 +17,7 @@ rule drop:
     threads: 1
     params:
         code=code("data.masks"),
+        masks=lambda w: DATASETS[w.dataset]["masks"],
     shell:
         "python -m mlrpl drop --index {input.index:q} --prop {wildcards.prop:q}"
-        " --seed {wildcards.seed:q} --output {output:q} &> {log:q}"
+        " --seed {wildcards.seed:q} --masks {params.masks} --output {output:q} &> {log:q}"

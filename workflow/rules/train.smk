@@ -13,11 +13,11 @@ rule train:
     input:
         train_features=shards("train"),
         test_features=shards("test"),
-        train_index="<results>/data/{dataset}/train.h5",
-        test_index="<results>/data/{dataset}/test.h5",
+        train_index=of_images("<results>/data/{dataset}/train.h5"),
+        test_index=of_images("<results>/data/{dataset}/test.h5"),
         known="<results>/data/{dataset}/known/prop={prop}/seed={seed}.npy",
-        glove="<results>/data/{dataset}/glove.npy",
-        clip="<results>/clip/{dataset}.safetensors",
+        glove=of_images("<results>/data/{dataset}/glove.npy"),
+        clip=of_images("<results>/clip/{dataset}.safetensors"),
         context=context_file,
     output:
         weights="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/weights.safetensors",

@@ -86,7 +86,7 @@ def cut_step(
 
     with watch("loss"):
         scores = rescore(ends[0])
-        step = Step(batch, ends[0], None, scores, rescore, method.loss_part)
+        step = Step(batch, ends[0], None, scores, rescore, method.loss_on(batch))
         method.transfer(step).backward()
     with watch("visual module"):
         visual.backward(ends[0].grad)

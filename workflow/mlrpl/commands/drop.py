@@ -9,7 +9,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--prop", required=True, type=float, help="proportion of labels to keep, (0, 1]"
     )
     parser.add_argument(
-        "--seed", required=True, type=int, help="0 gives the field's published masks"
+        "--seed", required=True, type=int, help="0 gives the published masks"
+    )
+    parser.add_argument(
+        "--masks",
+        default="uniform",
+        help="uniform, single_positive, fixed_per_class or positives_only",
     )
     parser.add_argument("--output", required=True, help="int8 .npy [N, C] in -1, 0, 1")
 
@@ -18,9 +23,10 @@ def run(args: argparse.Namespace) -> None:
     import numpy as np
 
     from mlrpl.data.index import Index
-    from mlrpl.data.masks import drop_labels
+    from mlrpl.data.masks import scheme
     from mlrpl.runtime.storage import atomic_path
 
+    drop_labels = scheme(args.masks)
     index = Index.load(args.index)
     known = drop_labels(index.labels, args.prop, args.seed)
     with atomic_path(args.output) as temporary, temporary.open("wb") as file:

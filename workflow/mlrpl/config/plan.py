@@ -207,8 +207,14 @@ def _dataset_entry(config: Mapping[str, Any], name: str) -> dict[str, str]:
     return entry
 
 
+def images_of(config: Mapping[str, Any], dataset: str) -> str:
+    """Return the data set whose images and features one has: as a rule itself."""
+    return config["datasets"][dataset]["same_images_as"] or dataset
+
+
 def source(config: Mapping[str, Any], dataset: str, file: str) -> str:
     """Return the path of a data set's file: below its root, or as downloaded."""
+    dataset = images_of(config, dataset)
     return _folder(config, config["datasets"][dataset]["root"], dataset) + file
 
 
@@ -246,7 +252,7 @@ def downloads(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     found = {
         f"{name}/{file}": entry
         for name, dataset in config["datasets"].items()
-        if dataset["root"] is None
+        if dataset["root"] is None and dataset["same_images_as"] is None
         for file, entry in dataset["files"].items()
     }
     glove = config["glove"]

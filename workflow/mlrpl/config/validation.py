@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from mlrpl.config import files, options, plan, tuning
+from mlrpl.config import files, masks, options, plan, tuning
 from mlrpl.config.paths import PROJECT, expand_paths
 from mlrpl.config.plain import check_plain, kind_of
 from mlrpl.errors import UserError
@@ -72,6 +72,7 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     check_plain(config)
     config = copy.deepcopy(dict(config))
+    masks.share_images(config.get("datasets"))
     errors = jsonschema.Draft202012Validator(config_schema()).iter_errors(config)
     faults = sorted(fault for error in errors for fault in _faults(error))
     if faults:
@@ -267,6 +268,7 @@ def _check_experiment(
     for key in ("proportions", "seeds"):
         experiment.setdefault(key, list(config[key]))
     groups = {where: experiment, f"{where}.systems": experiment.get("systems") or {}}
+    masks.check_proportions(groups, config["datasets"])
     for key, group in groups.items():
         for method in group.get("methods", []):
             try:

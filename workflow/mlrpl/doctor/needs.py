@@ -57,6 +57,13 @@ class Work:
         """The data sets that any of the runs is on."""
         return list(dict.fromkeys(run.split("/")[0] for run in self.runs))
 
+    def with_images(self, config: Mapping[str, Any]) -> list[str]:
+        """Return the data sets, of those with the same images only the first."""
+        first: dict[str, str] = {}
+        for name in self.datasets:
+            first.setdefault(plan.images_of(config, name), name)
+        return list(first.values())
+
 
 def find_work(config: Mapping[str, Any], cuda: bool) -> Work:
     """Count the runs that the experiments name, and those that are there already."""
@@ -158,8 +165,11 @@ def disk_needs(
     features, labels, runs = 0, 0, 0
     no_features, no_runs = [], []
     views = len(config["encoder"]["views"])
+    shared = set(work.datasets) - set(work.with_images(config))
     for name in work.datasets:
         for split, counted in found.splits[name].items():
+            if name in shared:
+                break
             if missing := missing_share(config, name, split):
                 if counted.images is None or found.feature is None:
                     no_features.append(f"{name} {split}")
@@ -173,7 +183,8 @@ def disk_needs(
         known = Path(results) / "data" / name / "known"
         masks = {mask for mask in masks if not (known / f"{mask}.npy").is_file()}
         labels += len(masks) * (train.images or 0) * (train.classes or 0)
-        if found.text and not (Path(results) / f"clip/{name}.safetensors").is_file():
+        text = Path(results) / f"clip/{plan.images_of(config, name)}.safetensors"
+        if found.text and name not in shared and not text.is_file():
             labels += found.text.bytes
         for run in work.to_do:
             if not run.startswith(f"{name}/"):
@@ -201,7 +212,8 @@ def kind_of(run: str) -> str:
 def missing_share(config: Mapping[str, Any], dataset: str, split: str) -> float:
     """Return the share of a split's feature files that is not there yet."""
     shards = config["datasets"][dataset]["splits"][split]["shards"]
-    folder = Path(config["results"]) / "features" / dataset / split
+    name = plan.images_of(config, dataset)
+    folder = Path(config["results"]) / "features" / name / split
     there = sum((folder / f"{shard}.h5").is_file() for shard in range(shards))
     return 1 - there / shards
 
@@ -337,7 +349,7 @@ def time_need(
     """
     kind = "cuda" if cuda else "cpu"
     images: float | None = 0
-    for name in work.datasets:
+    for name in work.with_images(config):
         for split, counted in found.splits[name].items():
             share = missing_share(config, name, split)
             if share and counted.images is None:

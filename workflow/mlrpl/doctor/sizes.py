@@ -66,7 +66,8 @@ class SplitCount:
 
 def count_split(config: Mapping[str, Any], dataset: str, split: str) -> SplitCount:
     """Count a split's images: its index if there is one, else what is published."""
-    index = Path(config["results"]) / "data" / dataset / f"{split}.h5"
+    folder = Path(config["results"]) / "data" / plan.images_of(config, dataset)
+    index = folder / f"{split}.h5"
     if shape := _stored_shapes(index, ("labels",)).get("labels"):
         return SplitCount(shape[0], shape[1], "index")
     entry = config["datasets"][dataset]

@@ -62,6 +62,9 @@ class TrainingImages(Protocol):
     def located(self, size: int) -> Iterator[tuple[Batch, Located]]:
         """Iterate with what the head makes of them as in a test, without gradients."""
 
+    def scored(self, size: int) -> Iterator[tuple[Batch, Scores]]:
+        """Iterate with their scores as in a test, without gradients."""
+
 
 class Group(NamedTuple):
     """Trained parameters that share a learning rate.
@@ -160,9 +163,16 @@ class Head(Part):
 
 
 class Loss(Part):
-    """A scalar of scores and partial labels."""
+    """A scalar of scores and partial labels.
+
+    Attributes:
+        needs_batch: whether `forward` takes the step's `Batch` as a third argument, for
+            state by image. Its labels are the training's own; those that a transfer
+            made up are others, which leave such a state as it is.
+    """
 
     kind = "loss"
+    needs_batch = False
 
     def forward(self, scores: Scores, labels: Tensor) -> Tensor:
         """Return the loss of scores [B, C] and labels [B, C], a scalar.

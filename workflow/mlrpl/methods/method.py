@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -96,8 +97,14 @@ class Method(nn.Module):
             return self._scored(changed, prepared)
 
         scores = rescore(found.class_features)
-        step = Step(batch, *found, scores, rescore, self.loss_part)
+        step = Step(batch, *found, scores, rescore, self.loss_on(batch))
         return self.transfer(step)
+
+    def loss_on(self, batch: Batch) -> Callable[[Scores, Tensor], Tensor]:
+        """Return the loss of scores and labels of a batch's images."""
+        if self.loss_part.needs_batch:
+            return partial(self.loss_part, batch=batch)
+        return self.loss_part
 
     def located(self, features: Tensor) -> Located:
         """Return what the head makes of images, in fp32 at least.
@@ -225,3 +232,11 @@ class _Training:
         self.method.eval()
         for batch in self.batches(size):
             yield batch, self.method.located(batch.features)
+
+    @torch.no_grad()
+    def scored(self, size: int) -> Iterator[tuple[Batch, Scores]]:
+        """Iterate with their scores as in a test, without gradients."""
+        self.method.eval()
+        prepared = self.method.prepare()
+        for batch in self.batches(size):
+            yield batch, self.method.scores(batch.features, prepared)

@@ -23,6 +23,16 @@ class Scores(NamedTuple):
     log_p: Tensor
     log_not_p: Tensor
 
+    @property
+    def logits(self) -> Tensor:
+        """log(p / (1 - p)): of a sigmoid its argument."""
+        return self.log_p - self.log_not_p
+
+    @property
+    def not_p(self) -> Tensor:
+        """1 - p, exact where p is close to 1."""
+        return self.log_not_p.exp()
+
 
 def sigmoid(logits: Tensor) -> Scores:
     """Score each class alone, by the logistic function of its logit."""
