@@ -36,6 +36,7 @@ use rule table as table2 with:
             "<results>/tables/table2",
             category="Tables",
             caption="../report/table2.rst",
+            labels={"table": "Table 2", "shows": "mAP at every proportion"},
         ),
     log:
         "<logs>/tables/table2.log",
@@ -57,6 +58,7 @@ use rule table as table3 with:
             "<results>/tables/table3",
             category="Tables",
             caption="../report/table3.rst",
+            labels={"table": "Table 3", "shows": "average OF1 and CF1"},
         ),
     log:
         "<logs>/tables/table3.log",
@@ -79,6 +81,7 @@ use rule table as table4 with:
             "<results>/tables/table4",
             category="Tables",
             caption="../report/table4.rst",
+            labels={"table": "Table 4", "shows": "one module, the other, both"},
         ),
     log:
         "<logs>/tables/table4.log",

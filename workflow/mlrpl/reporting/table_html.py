@@ -15,8 +15,8 @@ STYLE = """\
 * { box-sizing: border-box; }
 body { margin: 0; padding: 1rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
-.box { overflow-x: auto; width: fit-content; max-width: 100%; border: 1px solid var(--line);
-  border-radius: 4px; }
+.box { overflow-x: auto; width: fit-content; max-width: 100%;
+  border: 1px solid var(--line); border-radius: 4px; }
 table { border-collapse: separate; border-spacing: 0; font-size: 13px;
   font-variant-numeric: tabular-nums; }
 h2.title { font-size: 1.05rem; margin: 0 0 .6rem; }
@@ -27,9 +27,9 @@ thead tr:last-child th, thead th[rowspan] { border-bottom: 1px solid var(--ink);
 th.over { text-align: center; border-bottom: 1px solid var(--line); }
 td.n, th.n { text-align: right; }
 td i { color: var(--dim); font-style: normal; font-size: 11px; }
-tbody th[scope=row], thead tr:first-child th:first-child { position: sticky; left: 0; z-index: 1;
-  min-width: 7rem; max-width: min(16rem, 38vw); white-space: normal;
-  overflow-wrap: anywhere; border-right: 1px solid var(--line); }
+tbody th[scope=row], thead tr:first-child th:first-child { position: sticky;
+  left: 0; z-index: 1; min-width: 7rem; max-width: min(16rem, 38vw);
+  white-space: normal; overflow-wrap: anywhere; border-right: 1px solid var(--line); }
 tbody th[scope=row] { background: var(--paper); }
 tr.own td, tr.own th[scope=row] { background: var(--own); }
 tr.difference td, tr.difference th[scope=row] { background: var(--own-dim);

@@ -1,8 +1,9 @@
 r"""A table as a LaTeX float to `\input`: booktabs and graphicx are all that it needs.
 
 It fits the page, whatever that is: a table that is wider than the text, or that with
-its notes would be higher, is scaled. A deviation is a subscript, the titles of groups are lines of their own,
-and long words go on in a second line of their cell, so that little has to be scaled.
+its notes would be higher, is scaled. A deviation is a subscript, the titles of groups
+are lines of their own, and long words go on in a second line of their cell, so that
+little has to be scaled.
 """
 
 import itertools
