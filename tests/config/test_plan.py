@@ -158,6 +158,7 @@ def test_spec_of_a_figure_puts_methods_into_the_panels_of_their_option(paper):
         {"gamma_neg": 2},
         {"gamma_pos": 1},
     ]
+    assert [panel["default"] for panel in spec["panels"]] == [1, 2]
     positive, negative = (panel["methods"] for panel in spec["panels"])
     for methods in (positive, negative):
         methods.sort(key=lambda m: m["x"])

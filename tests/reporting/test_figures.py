@@ -20,6 +20,7 @@ PUBLISHED = Path(__file__).resolve().parents[2] / "workflow" / "published"
 NINE = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 PERCENT = [10, 20, 30, 40, 50, 60, 70, 80, 90]
 OURS_COCO = [78.3, 80.2, 81.2, 81.6, 82.3, 82.4, 82.6, 83.4, 83.6]
+PRINTED = "SARL as printed (Table 2)"
 SA = "sarl+visual=semantic_attention"
 
 FIGURE4 = {
@@ -37,6 +38,7 @@ FIGURE4 = {
     ],
     "proportions": NINE,
     "gain": {"method": "sarl", "baseline": SA, "published": "SD - SA"},
+    "published_titles": {"Ours": "SARL"},
 }
 
 FIGURE8 = {
@@ -114,12 +116,12 @@ def test_a_line_has_the_means_over_seeds_and_gaps_where_nothing_ran(over_proport
     figure = draw(FIGURE4, over_proportions, "table2", "figure4")
     coco = figure.axes[0]
     found = lines(coco)
-    assert list(found) == ["SD", "SA", "Ours, paper (Table 2)"]
+    assert list(found) == ["SD", "SA", PRINTED]
     assert found["SD"] == [(x, pytest.approx(70.5 + x / 10)) for x in PERCENT]
     assert [y for _, y in found["SA"]] == [
         None if p == 0.3 else pytest.approx(68 + 10 * p) for p in NINE
     ]
-    assert found["Ours, paper (Table 2)"] == list(zip(PERCENT, OURS_COCO, strict=True))
+    assert found[PRINTED] == list(zip(PERCENT, OURS_COCO, strict=True))
     (bars,) = coco.containers[0].lines[2]
     low, high = bars.get_segments()[0][:, 1]
     assert high - low == pytest.approx(2 * np.std([71, 72], ddof=1))
@@ -206,7 +208,7 @@ def test_an_option_is_the_axis_and_the_default_run_has_its_place(over_options):
     assert left.get_ylim() == right.get_ylim()
 
 
-def test_printed_numbers_are_open_marks_in_the_colour_of_their_line(over_options):
+def test_printed_numbers_are_crosses_in_the_colour_of_their_line(over_options):
     figure = draw(FIGURE8, over_options, "table2", "figure8")
     marks = {}
     for axes, name in zip(figure.axes, ("left", "right"), strict=True):
@@ -215,25 +217,73 @@ def test_printed_numbers_are_open_marks_in_the_colour_of_their_line(over_options
             for container in axes.containers
         }
         for line in axes.lines:
-            if line.get_label().startswith("paper"):
-                assert line.get_markerfacecolor() == "none"
+            if line.get_label().startswith("as printed"):
+                assert line.get_marker() in "x+"
                 assert line.get_linestyle() == "None"
                 points = list(zip(line.get_xdata(), line.get_ydata(), strict=True))
                 key = (name, line.get_label(), colours[line.get_color()])
                 marks[key] = points
     assert marks == {
-        ("left", "paper (Table 2)", "50 %"): [(1, 82.3)],
-        ("left", "paper (Table 2)", "80 %"): [(1, 83.4)],
-        ("right", "paper (Figure 8)", "50 %"): [(0, 76.5), (2, 82.0)],
-        ("right", "paper (Figure 8)", "80 %"): [(0, 77.6), (2, 82.3)],
-        ("right", "paper (Table 2)", "50 %"): [(2, 82.3)],
-        ("right", "paper (Table 2)", "80 %"): [(2, 83.4)],
+        ("left", "as printed (Table 2)", "50 %"): [(1, 82.3)],
+        ("left", "as printed (Table 2)", "80 %"): [(1, 83.4)],
+        ("right", "as printed (Figure 8)", "50 %"): [(0, 76.5), (2, 82.0)],
+        ("right", "as printed (Figure 8)", "80 %"): [(0, 77.6), (2, 82.3)],
+        ("right", "as printed (Table 2)", "50 %"): [(2, 82.3)],
+        ("right", "as printed (Table 2)", "80 %"): [(2, 83.4)],
     }
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         *("50 % known labels", "80 % known labels"),
-        *("paper (Table 2)", "paper (Figure 8)"),
+        *("as printed (Table 2)", "as printed (Figure 8)"),
     ]
+
+
+def test_marks_at_one_place_stand_beside_one_another(over_options):
+    """No mark's centre is within another one, of a run or of the paper."""
+    figure = draw(FIGURE8, over_options, "table2", "figure8")
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        places = []
+        for line in axes.lines:
+            if line.get_marker() not in ("None", "", "_", "|"):
+                points = line.get_transform().transform(line.get_xydata())
+                places += [tuple(point) for point in points if np.isfinite(point).all()]
+        assert len(places) >= 12
+        low, high = axes.get_window_extent().extents.reshape(2, 2)
+        assert all((low < place).all() and (place < high).all() for place in places)
+        far = 2.0 * figure.dpi / 72  # points
+        for i, one in enumerate(places):
+            for other in places[:i]:
+                assert np.hypot(*np.subtract(one, other)) >= far
+
+
+def test_the_default_is_marked_on_the_axis(over_options):
+    spec = json.loads(json.dumps(FIGURE8))
+    spec["panels"][0]["default"] = 1
+    figure = draw(spec, over_options)
+    left, right = figure.axes
+    ticks = [label.get_text() for label in left.get_xticklabels()]
+    assert ticks == ["0", "1\ndefault", "2", "3", "4"]
+    assert not any("default" in text.get_text() for text in right.get_xticklabels())
+
+
+def test_lines_differ_in_marker_and_dashes_not_in_colour_alone(over_proportions):
+    figure = draw(FIGURE4, over_proportions, "table2", "figure4")
+    found = [container.lines[0] for container in figure.axes[0].containers]
+    found += [line for line in figure.axes[0].lines if line.get_label() == PRINTED]
+    looks = {(line.get_marker(), str(line._unscaled_dash_pattern)) for line in found}
+    assert len({marker for marker, _ in looks}) == len(looks) == 3
+    assert len({dashes for _, dashes in looks}) == 3
+
+
+def test_the_legend_says_what_bars_are(over_proportions):
+    figure = draw(FIGURE4, over_proportions, "table2", "figure4")
+    (legend,) = figure.legends
+    said = "Bars: ± one sample standard deviation over 2 seeds"
+    assert legend.get_title().get_text() == said
+    one = [path for path in over_proportions if "seed=0" in str(path)]
+    (legend,) = draw(FIGURE4, one, "table2", "figure4").legends
+    assert "Bars" not in legend.get_title().get_text()
 
 
 def test_named_values_of_an_option_are_not_joined(over_options):

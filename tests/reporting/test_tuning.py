@@ -63,6 +63,24 @@ def test_a_table_has_the_best_first_by_the_last_validation_map(runs, tmp_path):
     ]
 
 
+def test_a_reader_sees_what_differs_between_trials(runs, tmp_path):
+    path, _ = tables(runs, tmp_path)
+    lines = path.with_suffix(".md").read_text().splitlines()
+    assert lines[0] == "**Trials of sarl on voc**"
+    assert lines[2:8] == [
+        "| Place | lr | Validation mAP | Training time |",
+        "| --- | ---: | ---: | ---: |",
+        "| 1 | 0.1 | **80.00** | 30 s |",
+        "| 2 | 0.01 | 79.00 | 30 s |",
+        "| 3 | 0.5 | 20.00 | 30 s |",
+        "",
+    ]
+    assert "Alike in all trials: optimizer = sgd." in lines[8]
+    assert "20 % of the training images are held out" in lines[8]
+    assert r"\textbf{80.00}" in path.with_suffix(".tex").read_text()
+    assert "<b>80.00</b>" in path.with_suffix(".html").read_text()
+
+
 def test_the_recipe_is_of_the_best_mean_over_the_data_sets(runs, tmp_path):
     output = tmp_path / "recipes.yaml"
     made = tables(runs, tmp_path)

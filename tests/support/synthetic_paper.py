@@ -42,8 +42,8 @@ def _write(config: dict[str, Any], run: str, root: Path) -> Path:
     ]
     content: dict[str, Any] = {**setting, "per_class_ap": {}}
     for epoch, at, value in (("last", EPOCHS, last), ("best", EPOCHS - 3, last + 0.2)):
-        others = dict.fromkeys(METRICS, value - 5)
-        content[epoch] = {"epoch": at, **others, "mAP": value}
+        content[epoch] = dict.fromkeys(METRICS, value - 5)
+        content[epoch] |= {"epoch": at, "mAP": value}
         content["per_class_ap"][epoch] = {
             name: min(99.0, value + draw.gauss(0, 10)) for name in names
         }

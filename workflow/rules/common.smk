@@ -219,16 +219,18 @@ def shown(printed=(), **runs):
     }
 
 
-def table_files(prefix, **in_report):
+def table_files(prefix, labels=None, **in_report):
     """The files of a table; the HTML goes into the report."""
     files = {kind: f"{prefix}.{kind}" for kind in ("csv", "md", "tex", "html")}
-    return {**files, "html": report(files["html"], **in_report)}
+    labels = labels or {"table": Path(prefix).name}
+    return {**files, "html": report(files["html"], labels=labels, **in_report)}
 
 
-def figure_files(prefix, **in_report):
+def figure_files(prefix, labels=None, **in_report):
     """The files of a figure; the PNG goes into the report."""
     files = {kind: f"{prefix}.{kind}" for kind in ("pdf", "png")}
-    return {**files, "png": report(files["png"], **in_report)}
+    labels = labels or {"figure": Path(prefix).name}
+    return {**files, "png": report(files["png"], labels=labels, **in_report)}
 
 
 def ablation_file(name):

@@ -39,8 +39,14 @@ rule collect:
             "<results>/tables/metrics.csv",
             category="Tables",
             caption="../report/metrics.rst",
+            labels={"table": "metrics.csv", "shows": "every number of every run"},
         ),
-        per_class="<results>/tables/per_class_ap.csv",
+        per_class=report(
+            "<results>/tables/per_class_ap.csv",
+            category="Tables",
+            caption="../report/per_class.rst",
+            labels={"table": "per_class_ap.csv", "shows": "the AP of each class"},
+        ),
     log:
         "<logs>/tables/metrics.log",
     conda:

@@ -50,6 +50,7 @@ use rule figure as figure4 with:
             "<results>/figures/figure4",
             category="Figures",
             caption="../report/figure4.rst",
+            labels={"figure": "Figure 4", "shows": "SD and SA"},
         ),
     log:
         "<logs>/figures/figure4.log",
@@ -59,8 +60,8 @@ use rule figure as figure4 with:
                 "kind": "curve",
                 "title": "Semantic decoupling (SD) and semantic attention (SA)",
                 "titles": {
-                    "sarl+visual=semantic_decoupling": "SD",
-                    "sarl+visual=semantic_attention": "SA",
+                    "sarl+visual=semantic_decoupling": "Semantic decoupling (SD)",
+                    "sarl+visual=semantic_attention": "Semantic attention (SA)",
                 },
                 "gain": {
                     "method": "sarl+visual=semantic_decoupling",
@@ -80,6 +81,7 @@ use rule figure as figure7 with:
             "<results>/figures/figure7",
             category="Figures",
             caption="../report/figure7.rst",
+            labels={"figure": "Figure 7", "shows": "P-ASL and P-BCE"},
         ),
     log:
         "<logs>/figures/figure7.log",
@@ -107,6 +109,7 @@ use rule figure as figure8 with:
             "<results>/figures/figure8",
             category="Figures",
             caption="../report/figure8.rst",
+            labels={"figure": "Figure 8", "shows": "focusing parameters of P-ASL"},
         ),
     log:
         "<logs>/figures/figure8.log",

@@ -51,6 +51,7 @@ use rule table as table2 with:
             "<results>/tables/table2",
             category="Tables",
             caption="../report/table2.rst",
+            labels={"table": "Table 2", "shows": "mAP at every proportion"},
         ),
     log:
         "<logs>/tables/table2.log",
@@ -72,6 +73,7 @@ use rule table as table3 with:
             "<results>/tables/table3",
             category="Tables",
             caption="../report/table3.rst",
+            labels={"table": "Table 3", "shows": "average OF1 and CF1"},
         ),
     log:
         "<logs>/tables/table3.log",
@@ -94,6 +96,7 @@ use rule table as table4 with:
             "<results>/tables/table4",
             category="Tables",
             caption="../report/table4.rst",
+            labels={"table": "Table 4", "shows": "one module, the other, both"},
         ),
     log:
         "<logs>/tables/table4.log",

@@ -2,7 +2,8 @@
 
 INPUTS: history.csv and run.json of the trials, which are runs as any other
 OUTPUTS:
-    <results>/tuning/{dataset}/{method}.csv   a method's trials, the best first
+    <results>/tuning/{dataset}/{method}.csv, .md, .tex and .html
+                                              a method's trials, the best first
     <results>/tuning/recipes.yaml             the best of each method, for --configfile
 """
 
@@ -22,7 +23,12 @@ rule trials:
             for run in tuning.runs(config, w.dataset, w.method)
         ],
     output:
-        "<results>/tuning/{dataset}/{method}.csv",
+        **table_files(
+            "<results>/tuning/{dataset}/{method}",
+            category="Tuning",
+            caption="../report/tuning.rst",
+            labels={"data set": "{dataset}", "method": "{method}"},
+        ),
     log:
         "<logs>/tuning/{dataset}/{method}.log",
     wildcard_constraints:
@@ -32,11 +38,13 @@ rule trials:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
-        code=code("reporting.tuning"),
+        code=code(
+            "reporting.tuning", "reporting.tuning_grid", "reporting.table_formats"
+        ),
         options=lambda w: tuning.recipe_options(config, w.method),
     shell:
         "python -m mlrpl tune --runs {input.run:q} --options {params.options:q}"
-        " --output {output:q} &> {log:q}"
+        " --output {output.csv:q} &> {log:q}"
 
 
 rule recipes:

@@ -1,6 +1,7 @@
 """`mlrpl tune`: the trials of one method as a table, or the recipes that won."""
 
 import argparse
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,14 +23,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --runs: what a recipe has",
     )
     parser.add_argument(
-        "--output", required=True, help="CSV with --runs, YAML with --tables"
+        "--output",
+        required=True,
+        help="with --runs a CSV, beside which .md .tex .html are written; with "
+        "--tables a YAML",
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl.reporting import tuning
+    from mlrpl.reporting import tuning, tuning_grid
+    from mlrpl.reporting.table_formats import write_grid
 
     if args.runs:
-        tuning.write_table(tuning.table(args.runs, args.options), args.output)
+        trials = tuning.table(args.runs, args.options)
+        tuning.write_table(trials, args.output)
+        prefix = Path(args.output).with_suffix("")
+        write_grid(tuning_grid.to_grid(trials), prefix)
     else:
         tuning.write_recipes(tuning.read_tables(args.tables), args.output)

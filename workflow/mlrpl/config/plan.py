@@ -185,7 +185,7 @@ def _panel(
 ) -> dict[str, Any]:
     """Return a panel with the methods that have the values of its `fixed`."""
     option, fixed = panel["x"], panel.get("fixed", {})
-    methods = {}
+    methods, defaults = {}, set()
     for entry in entries.values():
         chosen = method_options(config, entry["name"])
         values = {key: chosen.get(key) for key in fixed}
@@ -196,7 +196,10 @@ def _panel(
             printed = [f"{plain}+{option}={value}", *entry["published"]]
             found = {**entry, "x": chosen[option], "published": printed}
             methods[entry["name"]] = found
-    return {**panel, "methods": list(methods.values())}
+            base = method_options(config, entry["name"].partition("+")[0])
+            defaults.add(base.get(option))
+    default = {"default": defaults.pop()} if len(defaults) == 1 else {}
+    return {**panel, **default, "methods": list(methods.values())}
 
 
 def _dataset_entry(config: Mapping[str, Any], name: str) -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Drawing: panels to matplotlib axes, and these to PDF and PNG.
 
-Colours are seaborn's colour-blind palette, and every line has a marker of its own, so
-that it can be told apart in grey. Files have no date in them: equal panels give equal
-bytes.
+Colours are seaborn's colour-blind palette, and every line has a marker and dashes of
+its own, so that it can be told apart in grey. Marks at one place stand beside one
+another. Files have no date in them: equal panels give equal bytes.
 """
 
 import itertools
@@ -19,14 +19,19 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation, Transform
 
-from mlrpl.reporting.figures import Panel, Printed
+from mlrpl.reporting.figure_model import Panel, Printed
 from mlrpl.runtime.storage import atomic_path
 
 PANEL_SIZE = (3.4, 2.6)  # inches
 MARKERS = "osD^vP"
-PRINTED_MARKERS = "dsv"
-PRINTED_LINES = ["--", ":", "-."]
+LINES: list[Any] = ["-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1))]
+BESIDE = 2.5  # points between the marks of two lines at one place
+PRINTED_MARKERS = "x+1"  # no marker of a line, and they hide none
+PRINTED_LINES: list[Any] = [":", "-.", (0, (6, 3))]
+PRINTED_SIDES = (1, -1)  # of its line, on which a printed number stands
+PRINTED_BESIDE = (7.5, 6)  # points to that of the first line, and one line more
 GREY = "0.45"
 RC = {
     "font.family": "DejaVu Sans",
@@ -84,6 +89,9 @@ def draw(rows: Sequence[Sequence[Panel]]) -> Figure:
                 ncols=min(len(handles), 2 * width),
                 frameon=False,
                 handlelength=2.6,
+                title=_about_bars(grid),
+                title_fontsize=7.5,
+                alignment="left",
             )
     return figure
 
@@ -108,6 +116,19 @@ def style() -> Iterator[None]:
         yield
 
 
+def _about_bars(grid: Sequence[Sequence[Panel]]) -> str | None:
+    """Say what error bars are, if there are any."""
+    counts = {
+        panel.seeds
+        for panel in itertools.chain(*grid)
+        if any(np.isfinite(series.std).any() for series in panel.series)
+    }
+    if not counts:
+        return None
+    seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
+    return f"Bars: ± one sample standard deviation over {seeds} seeds"
+
+
 def _draw_panel(axes: Axes, panel: Panel, numbers: dict[str, int]) -> dict[str, Line2D]:
     """Draw one panel; return legend entries by label.
 
@@ -129,17 +150,24 @@ def _draw_panel(axes: Axes, panel: Panel, numbers: dict[str, int]) -> dict[str, 
             marker=MARKERS[i % len(MARKERS)],
             markersize=4.5,
             linewidth=1.4,
-            linestyle="none" if panel.names else "-",
+            linestyle="none" if panel.names else LINES[i % len(LINES)],
             capsize=2,
             elinewidth=0.9,
             label=series.label,
             zorder=3,
+            transform=_beside(axes, BESIDE * (i - (len(panel.series) - 1) / 2)),
         )
+        for bar in line.lines[2]:
+            bar.set_linestyle("-")
+        for end in (-1, 1):
+            _make_room(axes, series.x, series.mean + end * np.nan_to_num(series.std))
         handles[series.label] = line.lines[0]
-        draw_printed = _printed_line if panel.over_proportions else _printed_marks
         for printed in series.printed:
-            printed_handles[printed.label] = draw_printed(
-                axes, printed, colour, numbers[printed.label]
+            number = numbers[printed.label]
+            printed_handles[printed.label] = (
+                _printed_line(axes, printed, number)
+                if panel.over_proportions
+                else _printed_marks(axes, printed, colour, number, i)
             )
     if not any(np.isfinite(series.mean).any() for series in panel.series):
         axes.text(
@@ -149,9 +177,12 @@ def _draw_panel(axes: Axes, panel: Panel, numbers: dict[str, int]) -> dict[str, 
             va="center",
             color=GREY,
         )
-    axes.set_xticks(*zip(*panel.ticks, strict=True))
+    if panel.default is not None:
+        axes.axvline(panel.default, color="0.88", linewidth=9, zorder=0)
+    axes.set_xticks(*zip(*_marked(panel), strict=True))
     axes.set_xlabel(panel.x_label)
-    axes.margins(x=0.15 if panel.names else 0.05, y=0.1)
+    sides = 0.05 if panel.over_proportions else 0.12
+    axes.margins(x=0.15 if panel.names else sides, y=0.1)
     if np.isfinite(axes.dataLim.intervaly).all():
         axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     else:
@@ -172,11 +203,31 @@ def _draw_panel(axes: Axes, panel: Panel, numbers: dict[str, int]) -> dict[str, 
     return handles | printed_handles
 
 
+def _make_room(axes: Axes, x: Any, y: Any) -> None:
+    """Let the axes reach over points, which matplotlib leaves out if moved aside."""
+    points = np.column_stack([x, y])
+    axes.update_datalim(points[np.isfinite(points).all(axis=1)])
+
+
+def _beside(axes: Axes, points: float) -> Transform:
+    """Return the axes' data coordinates, moved to the side by some points."""
+    moved = ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
+    return axes.transData + moved
+
+
+def _marked(panel: Panel) -> list[tuple[float, str]]:
+    """Return the ticks; that of the default says so."""
+    return [
+        (position, f"{text}\ndefault" if position == panel.default else text)
+        for position, text in panel.ticks
+    ]
+
+
 def _lines(text: str) -> int:
     return text.count("\n") + 1 if text else 0
 
 
-def _printed_line(axes: Axes, printed: Printed, colour: tuple, number: int) -> Line2D:
+def _printed_line(axes: Axes, printed: Printed, number: int) -> Line2D:
     """Draw a paper's numbers over the proportions as a thin grey line."""
     (line,) = axes.plot(
         *zip(*sorted(printed.points), strict=True),
@@ -189,19 +240,25 @@ def _printed_line(axes: Axes, printed: Printed, colour: tuple, number: int) -> L
     return line
 
 
-def _printed_marks(axes: Axes, printed: Printed, colour: tuple, number: int) -> Line2D:
-    """Draw a paper's single numbers as open marks in the colour of their line.
+def _printed_marks(
+    axes: Axes, printed: Printed, colour: tuple, number: int, line: int
+) -> Line2D:
+    """Draw a paper's single numbers as crosses, beside their line and in its colour.
 
     Returns:
         The same mark in grey, for the legend: all lines share it.
     """
     look: dict[str, Any] = {
         "marker": PRINTED_MARKERS[number % len(PRINTED_MARKERS)],
-        "markersize": 6.5,
-        "markerfacecolor": "none",
-        "markeredgewidth": 1.1,
+        "markersize": 6,
+        "markeredgewidth": 1.4,
         "linestyle": "none",
         "label": printed.label,
     }
-    axes.plot(*zip(*printed.points, strict=True), color=colour, zorder=4, **look)
+    first, more = PRINTED_BESIDE
+    side = PRINTED_SIDES[number % len(PRINTED_SIDES)]
+    beside = _beside(axes, side * (first + more * line))
+    x, y = zip(*printed.points, strict=True)
+    axes.plot(x, y, color=colour, zorder=4, transform=beside, **look)
+    _make_room(axes, x, y)
     return Line2D([], [], color=GREY, **look)

@@ -6,7 +6,6 @@ mean over seeds with its sample standard deviation; a point that was not run lea
 gap. `figure_drawing` puts the panels on paper.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,43 +14,11 @@ import pandas as pd
 from mlrpl.config.options import format_value
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
+from mlrpl.reporting.figure_model import Panel, Printed, Series
 from mlrpl.reporting.published import AVERAGE, lookup
 from mlrpl.reporting.specs import percent, prop_key
 
 SYMBOLS = {"gamma_pos": r"$\gamma_+$", "gamma_neg": r"$\gamma_-$"}
-
-
-@dataclass(frozen=True)
-class Printed:
-    """Numbers of a paper: one method's out of one table or text, by position."""
-
-    label: str
-    points: list[tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Series:
-    """One line: `x` positions, `mean` (nan: not run) and `std` (nan: one seed)."""
-
-    label: str
-    x: np.ndarray
-    mean: np.ndarray
-    std: np.ndarray
-    printed: list[Printed] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One pair of axes: ticks are (position, text), `note` stands under the title."""
-
-    title: str
-    note: str
-    x_label: str
-    y_label: str
-    ticks: list[tuple[float, str]]
-    series: list[Series]
-    over_proportions: bool
-    names: bool  # positions are names without an order: points are not joined
 
 
 def build(
@@ -122,6 +89,8 @@ def _panel(
         series=series,
         over_proportions=over,
         names=not over and not _numeric(panel),
+        default=_default(panel, ticks),
+        seeds=_seeds(spec, panel, runs),
     )
 
 
@@ -139,7 +108,7 @@ def _over_proportions(
         values = [cells.get((method["name"], prop_key(p)), _NONE) for p in props]
         lines = [
             Printed(
-                f"{name}, paper ({table})",
+                f"{spec['published_titles'].get(name, name)} as printed ({table})",
                 [
                     (round(100 * float(prop), 6), mean)
                     for prop, mean in zip(group["prop"], group["mean"], strict=True)
@@ -195,10 +164,26 @@ def _over_option(
                 f"{percent(prop)} known labels",
                 np.array(x),
                 *_columns(values),
-                [Printed(f"paper ({t})", p) for t, p in sorted(marks.items())],
+                [Printed(f"as printed ({t})", p) for t, p in sorted(marks.items())],
             )
         )
     return ticks, series
+
+
+def _seeds(spec: dict[str, Any], panel: dict[str, Any], runs: pd.DataFrame) -> int:
+    """Return of how many seeds a point is, at most; 0 where nothing ran."""
+    names = [method["name"] for method in panel["methods"]]
+    keys = [prop_key(prop) for prop in spec["proportions"]]
+    shown = runs[runs["method"].isin(names) & runs["key"].isin(keys)]
+    return max(shown.groupby(["method", "key"])["seed"].nunique(), default=0)
+
+
+def _default(panel: dict[str, Any], ticks: list[tuple[float, str]]) -> float | None:
+    """Return the position of the option's default, if a method stands there."""
+    if "default" not in panel:
+        return None
+    wanted = _number_text(panel["default"])
+    return next((position for position, text in ticks if text == wanted), None)
 
 
 _NONE = (np.nan, np.nan)

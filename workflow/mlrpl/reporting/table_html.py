@@ -27,9 +27,9 @@ thead tr:last-child th, thead th[rowspan] { border-bottom: 1px solid var(--ink);
 th.over { text-align: center; border-bottom: 1px solid var(--line); }
 td.n, th.n { text-align: right; }
 td i { color: var(--dim); font-style: normal; font-size: 11px; }
-tbody th[scope=row], thead tr:first-child th:first-child { position: sticky; left: 0;
-  z-index: 1; min-width: 7rem; max-width: min(16rem, 38vw); white-space: normal;
-  overflow-wrap: anywhere; border-right: 1px solid var(--line); }
+tbody th[scope=row], thead tr:first-child th:first-child { position: sticky;
+  left: 0; z-index: 1; min-width: 7rem; max-width: min(16rem, 38vw);
+  white-space: normal; overflow-wrap: anywhere; border-right: 1px solid var(--line); }
 tbody th[scope=row] { background: var(--paper); }
 tr.own td, tr.own th[scope=row] { background: var(--own); }
 tr.difference td, tr.difference th[scope=row] { background: var(--own-dim);
