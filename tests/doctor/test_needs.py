@@ -6,13 +6,23 @@ import pytest
 
 from mlrpl.doctor import needs
 from mlrpl.doctor.findings import examine
-from support.doctor import GB, card, in_one_line, load, machine, shown, small, write
+from support.doctor import (
+    GB,
+    card,
+    faults,
+    in_one_line,
+    load,
+    machine,
+    shown,
+    small,
+    write,
+)
 
 
 def test_too_little_disk_is_not_ready():
     whole = examine(load(), machine()).disks[0].bytes
-    assert not examine(load(), machine(free=whole)).faults
-    [fault] = examine(load(), machine(free=whole - 2 * GB)).faults
+    assert not faults(examine(load(), machine(free=whole)))
+    [fault] = faults(examine(load(), machine(free=whole - 2 * GB)))
     assert fault.startswith("disk of data, ") and "free 2.0 GB" in fault
 
 
@@ -21,13 +31,13 @@ def test_two_disks_are_two_sums():
         return ("big", 30 * GB) if folder == "data" else ("other", 65 * GB)
 
     findings = examine(load(), machine(file_system=file_system))
-    assert not findings.faults
+    assert not faults(findings)
     assert [[n.what for n in disk.needs] for disk in findings.disks] == [
         ["downloads"],
         ["weights", "features", "labels", "runs"],
     ]
     # On one disk of either size they would not fit.
-    assert examine(load(), machine(free=65 * GB)).faults
+    assert faults(examine(load(), machine(free=65 * GB)))
 
 
 def test_features_and_runs_that_are_there_are_not_counted_again():
@@ -52,16 +62,16 @@ def test_features_that_memory_cannot_hold_stay_on_the_disk(total, on_disk):
     assert findings.memory.features == 200704 * (82081 + 40137)
     assert findings.memory.on_disk == on_disk
     assert findings.memory.host < total * GB
-    assert not findings.faults
+    assert not faults(findings)
     said = "of it read from the disk each epoch" in in_one_line(shown(findings))
     assert said == bool(on_disk)
 
 
 def test_too_little_memory_is_not_ready():
     config = load({"device": "cpu", "threads": {"train": 4}})
-    [fault] = examine(config, machine(memory=24 * GB)).faults
+    [fault] = faults(examine(config, machine(memory=24 * GB)))
     assert fault.startswith("memory: 2 trainings at once take 52.")
-    [fault] = examine(load(), machine(memory=GB // 2)).faults
+    [fault] = faults(examine(load(), machine(memory=GB // 2)))
     assert fault.startswith("memory: coco2014/ssgrl/prop=0.1/seed=0 takes ")
 
 

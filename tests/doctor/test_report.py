@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlrpl.config import files as config_files
 from mlrpl.config.validation import validate
-from mlrpl.doctor import sizes
+from mlrpl.doctor import needs, sizes
 from mlrpl.doctor.findings import examine
 from support.doctor import GB, card, in_one_line, load, machine, shown, small
 
@@ -62,11 +62,35 @@ def test_paper_counts_the_trainings_of_the_workflow():
     assert len(set(work.runs)) == len(work.runs) == len(work.to_do)
 
 
-def test_screen_says_what_is_not_counted(repository):
-    text = in_one_line(shown(examine(load(), machine())))
-    files = sorted(p.stem for p in (repository / "workflow/ablations").glob("*.smk"))
-    assert f"not counted: workflow/ablations ({', '.join(files)})" in text
-    assert "rates not measured here" in text
+def test_ablations_are_counted_where_the_config_names_them():
+    plain = examine(load(), machine()).work
+    chosen = examine(load({"ablations": ["pooled", "transfer"]}), machine()).work
+    # data sets x methods x proportions; besides `sarl`, which the tables have
+    assert chosen.by_experiment["ablation pooled"] == 2 * 3 * 3
+    assert chosen.by_experiment["ablation transfer"] == 2 * 5 * 5
+    assert len(chosen.runs) - len(plain.runs) == 2 * 2 * 3 + 2 * 4 * 5
+    assert "rates not measured here" in in_one_line(shown(examine(load(), machine())))
+
+
+def test_an_ablation_that_cannot_be_counted_is_said(monkeypatch, tmp_path):
+    text = (
+        "use rule table_ablation as ablation_odd with:\n    input: **ablation(x=Y),\n"
+    )
+    (tmp_path / "odd.smk").write_text(text)
+    monkeypatch.setattr(needs.ablations, "FOLDER", tmp_path)
+    monkeypatch.setattr(needs.ablations, "chosen", lambda config: config["ablations"])
+    text = shown(examine(load({"ablations": ["odd"]}), machine(gpu=card(80 * GB))))
+    assert "its runs cannot be counted without Snakemake" in in_one_line(text)
+
+
+def test_years_are_not_ready():
+    text = shown(examine(load(), machine()))
+    [fault] = [line for line in text.splitlines() if line.startswith("! time: ")]
+    assert re.search(
+        r"about [\d.]+ years on this machine; run it where a GPU is", fault
+    )
+    assert text.endswith("not ready: 1 thing")
+    assert shown(examine(load(), machine(gpu=card(80 * GB)))).endswith("\nready")
 
 
 def test_demo_needs_no_download_and_is_ready():
@@ -76,7 +100,8 @@ def test_demo_needs_no_download_and_is_ready():
     assert weights == "there"
     assert set(states.values()) == {"made"} and len(states) == 6
     # As the paper's, but for the systems: three proportions and one seed.
-    assert len(findings.work.runs) == 2 * 9 * 3 + 2 * 7 * 3 + 2 * 3 * 5 + 36 + 16
+    paper = 2 * 9 * 3 + 2 * 7 * 3 + 2 * 3 * 5 + 36 + 16
+    assert len(findings.work.runs) == paper + 2 * 2 * 3 + 2 * 4 * 5
     assert findings.memory.at_once == 8, "device: cpu trains on every core"
     text = in_one_line(shown(findings))
     assert "demo_coco 700 + 350 at most; demo_voc 900 + 250 at most" in text

@@ -11,6 +11,7 @@ from mlrpl.doctor import needs, report, sizes
 from mlrpl.doctor.findings import examine, gigabytes
 from mlrpl.methods import counting
 from support.doctor import (
+    archive,
     in_one_line,
     load,
     machine,
@@ -26,7 +27,7 @@ def test_an_own_data_set_is_counted_by_its_rows():
     Path("mine").mkdir()
     with open("mine/l.csv", "w", newline="") as file:
         csv.writer(file).writerows(rows)
-    write("mine/i.zip", b"PK")
+    archive("mine/i.zip")
     split = {"images": "i.zip", "labels": "l.csv"}
     both = {name: {**split, "select": name} for name in ("train", "test")}
     mine = {"format": "csv", "root": "mine", "splits": both}

@@ -8,17 +8,20 @@ import pytest
 from mlrpl.doctor import sources
 from mlrpl.doctor.findings import examine
 from support.doctor import (
+    archive,
     in_one_line,
     load,
     machine,
     shown,
     small,
+    voc_members,
     write,
 )
 
 
 def test_a_root_without_its_file_is_not_ready():
-    write("disk/VOCtrainval_06-Nov-2007.tar", b"archive")
+    trainval = archive("disk/VOCtrainval_06-Nov-2007.tar", **voc_members("trainval"))
+    size = trainval.stat().st_size
     config = load(small(datasets={"voc2007": {"root": "disk"}}))
     findings = examine(config, machine())
     assert findings.faults == [
@@ -28,7 +31,7 @@ def test_a_root_without_its_file_is_not_ready():
     text = shown(findings)
     assert re.search(r"^  MISSING +451 MB  disk/VOCtest", text, re.MULTILINE)
     assert re.search(
-        r"^  there +7 B  \S*/VOCtrainval\S* \(size differs", text, re.MULTILINE
+        rf"^  there +{size} B  \S*/VOCtrainval\S* \(size differs", text, re.MULTILINE
     )
     assert findings.disks[0].needs[0].bytes == 2176768927, "GloVe alone is downloaded"
 
@@ -41,6 +44,8 @@ def test_a_root_that_is_not_there_is_one_fault():
 
 def test_an_unpacked_root_is_there():
     write("disk/VOC2007/JPEGImages/000001.jpg", b"image")
+    for name, text in voc_members("trainval", "test").items():
+        write(f"disk/{name.removeprefix('VOCdevkit/')}", text.encode())
     config = load(small(datasets={"voc2007": {"root": "disk"}}))
     findings = examine(config, machine(), hashes=True)
     [folder] = [file for file in findings.files if file.owner == "voc2007"]

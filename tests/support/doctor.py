@@ -1,5 +1,6 @@
 """Machines passed in as numbers, and small configurations, for the doctor."""
 
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,27 @@ def shown(findings) -> str:
     words = f"not ready: {count} thing{'s' * (count > 1)}" if count else "ready"
     assert lines[-1] == words
     return text
+
+
+def faults(findings) -> list[str]:
+    """Return the faults besides that of the paper's experiment on a CPU, its years."""
+    return [fault for fault in findings.faults if not fault.startswith("time: ")]
+
+
+def archive(path: str, **members: str) -> Path:
+    """Write a zip of a picture and other members."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as file:
+        for name, text in {"a.jpg": "picture", **members}.items():
+            file.writestr(name, text)
+    return Path(path)
+
+
+def voc_members(*sets: str) -> dict[str, str]:
+    """Return the members of a VOC archive that has these image sets."""
+    folder = "VOCdevkit/VOC2007"
+    found = {f"{folder}/ImageSets/Main/{name}.txt": "000001" for name in sets}
+    return {**found, f"{folder}/Annotations/000001.xml": "<annotation/>"}
 
 
 def in_one_line(text: str) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mlrpl.doctor import machine as machines
 from mlrpl.doctor import needs, sources
+from mlrpl.doctor.contents import content_faults
 
-ABLATIONS = Path(__file__).resolve().parents[2] / "ablations"
+# A run is not ready to start if it would take longer than this, whatever else is right.
+LONGEST = 180 * 86400
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,6 @@ class Findings:
         disks: what they write, by file system.
         memory: of the trainings; None when none is left.
         time: a rough time.
-        ablations: rule files that are not counted.
         faults: one line for each thing without which the run would fail.
     """
 
@@ -53,7 +53,6 @@ class Findings:
     disks: Sequence[Disk]
     memory: needs.MemoryNeed | None
     time: needs.TimeNeed
-    ablations: Sequence[str]
     faults: Sequence[str]
 
 
@@ -87,8 +86,11 @@ def examine(
     elif config["device"] == "cuda" and machine.gpu is None:
         faults.append("device: cuda: no CUDA device is visible; use cpu or auto")
     faults += [file.fault for file in files if file.fault]
+    faulty = [file.path for file in files if file.fault]
+    faults += content_faults(config, work.datasets, faulty)
     faults += [fault for disk in disks if (fault := _disk_fault(disk))]
     faults += _memory_faults(memory, machine)
+    faults += _time_faults(time, cuda, config["device"])
     return Findings(
         machine=machine,
         cuda=cuda,
@@ -100,7 +102,6 @@ def examine(
         disks=disks,
         memory=memory,
         time=time,
-        ablations=sorted(path.stem for path in ABLATIONS.glob("*.smk")),
         faults=faults,
     )
 
@@ -159,3 +160,22 @@ def _memory_faults(
             "or set device to cpu"
         )
     return faults
+
+
+def _time_faults(time: needs.TimeNeed, cuda: bool, device: str) -> list[str]:
+    seconds = (time.encode or 0) + (time.train or 0)
+    if seconds <= LONGEST:
+        return []
+    remedy = "ask for fewer methods, proportions and seeds in experiments"
+    if not cuda:
+        card = "set device to auto" if device == "cpu" else "run it where a GPU is"
+        remedy = f"{card}, or {remedy}"
+    return [f"time: about {duration(seconds)} on this machine; {remedy}"]
+
+
+def duration(seconds: float) -> str:
+    """Return a rough time: 50 s, 12 min, 3.5 h, 8 days, 4 years."""
+    for unit, size in (("years", 365 * 86400), ("days", 86400), ("h", 3600)):
+        if seconds >= 2 * size:
+            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
+    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"

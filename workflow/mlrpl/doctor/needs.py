@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlrpl.config import plan
+from mlrpl.config import ablations, plan
 from mlrpl.doctor import sizes, sources, trainings
+from mlrpl.errors import UserError
 from mlrpl.runtime import memory
 
 # Of a process besides its features, its method and a step: Python and torch, as
@@ -36,16 +37,18 @@ class Work:
 
     Attributes:
         runs: every run's folder below `runs`, each once.
-        by_experiment: how many of them each table and figure names.
+        by_experiment: how many of them each table, figure and ablation names.
         seconds: of each run that is there with the same options, what it took; None
             where it ran on another kind of device.
         changed: runs that are there with other options, and will be made again.
+        uncounted: for each ablation whose runs are not known, why.
     """
 
     runs: Sequence[str]
     by_experiment: Mapping[str, int]
     seconds: Mapping[str, float | None]
     changed: Sequence[str]
+    uncounted: Sequence[str] = ()
 
     @property
     def to_do(self) -> list[str]:
@@ -66,11 +69,22 @@ class Work:
 
 
 def find_work(config: Mapping[str, Any], cuda: bool) -> Work:
-    """Count the runs that the experiments name, and those that are there already."""
+    """Count the runs that will be asked for, and those that are there already.
+
+    Raises:
+        UserError: an ablation that the config names has no file.
+    """
     names = {
         name: plan.runs(config, **plan.experiment(config, name))
         for name in config["experiments"]
     }
+    uncounted = []
+    for name in ablations.chosen(config):
+        path = ablations.FOLDER / f"{name}.smk"
+        try:
+            names[f"ablation {name}"] = ablations.runs(config, path)
+        except UserError as error:
+            uncounted.append(str(error))
     runs = list(dict.fromkeys(run for some in names.values() for run in some))
     seconds: dict[str, float | None] = {}
     changed = []
@@ -87,7 +101,8 @@ def find_work(config: Mapping[str, Any], cuda: bool) -> Work:
             changed.append(run)
         else:
             seconds[run] = took if on_card == cuda else None
-    return Work(runs, {n: len(some) for n, some in names.items()}, seconds, changed)
+    counts = {name: len(some) for name, some in names.items()}
+    return Work(runs, counts, seconds, changed, uncounted)
 
 
 @dataclass(frozen=True)

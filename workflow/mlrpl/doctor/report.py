@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from mlrpl.doctor.findings import Disk, Findings, folders, gigabytes
+from mlrpl.doctor.findings import Disk, Findings, duration, folders, gigabytes
 from mlrpl.doctor.sources import Source
 
 WIDTH = 88
@@ -56,14 +56,6 @@ def verdict(findings: Findings) -> str:
         return "ready"
     count = len(findings.faults)
     return f"not ready: {count} thing{'s' if count > 1 else ''}"
-
-
-def duration(seconds: float) -> str:
-    """Return a rough time: 50 s, 12 min, 3.5 h, 8 days, 4 years."""
-    for unit, size in (("years", 365 * 86400), ("days", 86400), ("h", 3600)):
-        if seconds >= 2 * size:
-            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
-    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
 
 
 def _entry(title: str, text: str) -> list[str]:
@@ -198,13 +190,13 @@ def _card(findings: Findings) -> str:
 def _work(findings: Findings) -> str:
     work = findings.work
     if not work.runs:
-        return "none: every experiment is switched off"
+        return "none: every experiment is switched off, and no ablation is chosen"
     by_name = ", ".join(f"{name} {count}" for name, count in work.by_experiment.items())
     text = f"{len(work.runs)}, shared runs once ({by_name}); {len(work.seconds)} there"
     if work.changed:
         text += f", {len(work.changed)} there with other options and made again"
-    if findings.ablations:
-        text += f"; not counted: workflow/ablations ({', '.join(findings.ablations)})"
+    if work.uncounted:
+        text += f"; besides, {'; '.join(work.uncounted)}"
     return text
 
 
