@@ -17,8 +17,8 @@ from mlrpl.runtime import faults, forkclient, streams
 COMMANDS = {
     "doctor": "say what is there, missing and needed, before a long run",
     "download": "fetch one file and check that it is whole",
-    "boxes": "where the objects of a split are: their boxes",
     "index": "read a data set's image list and label matrix",
+    "boxes": "where the objects of a split are, as its annotations have them",
     "drop": "drop labels at random: the partial labels of one proportion and seed",
     "glove": "class vectors out of GloVe's published text file or zip",
     "encoder": "what training needs of CLIP: text tower, class tokens, projection",
@@ -30,6 +30,11 @@ COMMANDS = {
     "evaluate": "metrics of one setting from its test scores",
     "resample": "metrics of one setting's resampled test images",
     "collect": "one tidy CSV of the metrics of many settings",
+    "localise": "how well a run's attention finds the objects of the classes",
+    "localisation": "the table of that, beside chance",
+    "examples": "test images for a figure, with scores and attention of some runs",
+    "pictures": "a figure of such images as PDF and PNG",
+    "classes": "a figure of each class's AP as PDF and PNG",
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
     "figure": "a figure as PDF and PNG beside the published numbers",
     "compare": "methods against one of them, or two folders of results, with intervals",
@@ -64,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="mlrpl",
         description=__doc__,
-        epilog="\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items()),
+        epilog="\n".join(f"  {name:12} {text}" for name, text in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")

@@ -30,7 +30,7 @@ def overlay(picture: np.ndarray, attention: np.ndarray) -> np.ndarray:
     share = np.asarray(smooth).clip(0, 1)
     grey = picture @ np.array([0.299, 0.587, 0.114])
     colours = matplotlib.colormaps[COLOURS](share)[..., :3] * 255
-    weight = 0.35 + 0.35 * share[..., None]
+    weight = 0.25 + 0.45 * share[..., None]
     return ((1 - weight) * grey[..., None] + weight * colours).round().astype(np.uint8)
 
 
