@@ -30,7 +30,7 @@ demo: $(VENV)/run.stamp
 	@echo "All of it on one page, in a browser: results/demo/report.html"
 
 test: $(VENV)/test.stamp
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 doctor: $(VENV)/run.stamp
 	@PYTHONPATH=workflow $(VENV)/bin/python -m mlrpl doctor $(ARGS)
