@@ -105,7 +105,7 @@ class Split:
         for batch in self.batches(CHECKED):
             fine = batch.features.flatten(1).isfinite().all(1)
             if not fine.all():
-                row = int(batch.rows[(~fine).nonzero()[0, 0]])
+                row = int(batch.images[(~fine).nonzero()[0, 0]])
                 image = row if self.rows is None else int(self.rows[row])
                 raise UserError(
                     f"features: those of the split's image {image} are not finite "

@@ -1,6 +1,7 @@
 """The small files that a training starts from, each read and checked by itself."""
 
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,10 @@ from mlrpl.runtime import faults
 from mlrpl.text.clip_text import ClipText
 
 # numpy.load's, of a file that is not what its name says.
-UNREADABLE = (OSError, ValueError, EOFError, TypeError, KeyError, SyntaxError)
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, TypeError, KeyError, SyntaxError),
+    zipfile.BadZipFile,
+)
 
 
 def read_known(path: str, index: Index) -> np.ndarray:
