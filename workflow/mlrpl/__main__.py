@@ -56,16 +56,22 @@ def main(argv: list[str] | None = None) -> int:
     The command of this process, `argv` being None, is left to a fork server if one
     runs.
     """
-    if argv is None:
-        argv = sys.argv[1:]
-        # An exception cleans up half-written files; the signal's default would not.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-        try:
-            status = forkclient.ask(argv)
-        except KeyboardInterrupt:
-            return 130
-        if status is not None:
-            return status
+    given = sys.argv[1:] if argv is None else argv
+    try:
+        if argv is None:
+            # An exception cleans up half-written files; the signal's default would not.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+            status = forkclient.ask(given)
+            if status is not None:
+                return status
+        return run_command(given)
+    except KeyboardInterrupt:
+        print(f"mlrpl {' '.join(given[:1])}: interrupted", file=sys.stderr)
+        return 130
+
+
+def run_command(argv: list[str]) -> int:
+    """Run one command in this process; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="mlrpl",
         description=__doc__,
@@ -95,15 +101,13 @@ def carry_out(module: ModuleType, command: str, args: argparse.Namespace) -> int
         sys.stdout.flush()
     except UserError as error:
         fault = str(error)
-    except KeyboardInterrupt:
-        print(f"mlrpl {command}: interrupted", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         raise
     except OSError as error:
         fault = faults.described(error)
-    except MemoryError:
-        fault = "memory: there is not enough; end other programs, or give this one more"
+    except (MemoryError, RuntimeError) as error:
+        if not (fault := faults.memory_fault(error) or ""):
+            raise
     else:
         return 0
     print(f"mlrpl {command}: error: {fault}", file=sys.stderr)

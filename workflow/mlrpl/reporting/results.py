@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from mlrpl.runtime.storage import atomic_path
 SETTING = ["dataset", "method", "prop", "seed"]
 EPOCHS = ("last", "best")
 COLUMNS = [*SETTING, "epoch", "epoch_number", *METRICS]
+PERCENT = 100 + 1e-6  # the most that a metric is, but for rounding
 # Columns out of run.json, and the entry of each that is meant; none: the largest.
 EXTRAS = {"parameters": "total", "seconds": "train", "memory": None}
 
@@ -96,9 +97,14 @@ def _read_all(paths: Iterable[str | Path]) -> list[tuple[str | Path, dict[str, A
 
 def _read(path: str | Path) -> dict[str, Any]:
     metrics = _read_json(path)
-    missing = [
-        key for key in (*SETTING, *EPOCHS, "per_class_ap") if key not in metrics
-    ] or [
+    missing = [key for key in (*SETTING, *EPOCHS, "per_class_ap") if key not in metrics]
+    for key in (*EPOCHS, "per_class_ap"):
+        if not missing and not isinstance(metrics[key], dict):
+            raise UserError(
+                f"{path}: its {key} is {_short(metrics[key])}, no mapping; make the "
+                "file with mlrpl evaluate"
+            )
+    missing = missing or [
         f"{epoch}.{name}"
         for epoch in EPOCHS
         for name in ("epoch", *METRICS)
@@ -108,7 +114,47 @@ def _read(path: str | Path) -> dict[str, Any]:
         raise UserError(
             f"{path}: has no {missing[0]}; make the file with mlrpl evaluate"
         )
+    if wrong := [text for text in _wrong(metrics) if text]:
+        raise UserError(f"{path}: {wrong[0]}; make the file with mlrpl evaluate")
     return metrics
+
+
+def _wrong(metrics: dict[str, Any]) -> Iterator[str | None]:
+    """Yield what of a file's values is not what its key stands for."""
+    for name in ("dataset", "method"):
+        if not isinstance(metrics[name], str):
+            yield f"its {name} is {_short(metrics[name])}, no text"
+    yield _outside(metrics["prop"], "prop", 0, 1)
+    yield _outside(metrics["seed"], "seed", 0, 2**32 - 1, whole=True)
+    for epoch in EPOCHS:
+        own = metrics[epoch]
+        yield _outside(own["epoch"], f"{epoch}.epoch", 0, 2**53, whole=True)
+        for name in METRICS:
+            yield _outside(own[name], f"{epoch}.{name}", 0, PERCENT)
+        classes = metrics["per_class_ap"].get(epoch)
+        if not isinstance(classes, dict):
+            yield f"its per_class_ap.{epoch} is {_short(classes)}, no mapping"
+            continue
+        for name, value in classes.items():
+            if value is not None:
+                yield _outside(value, f"per_class_ap.{epoch}.{name}", 0, PERCENT)
+
+
+def _outside(
+    value: Any, key: str, least: float, most: float, whole: bool = False
+) -> str | None:
+    """Say of a value that it is no number of a range; None if it is one."""
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        return f"its {key} is {_short(value)}, no {'whole ' * whole}number"
+    if not least <= value <= most:
+        return f"its {key} is {_short(value)}, not from {least:g} to {most:g}"
+    return None
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def _read_json(path: str | Path) -> dict[str, Any]:
@@ -116,7 +162,7 @@ def _read_json(path: str | Path) -> dict[str, Any]:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; run its setting first") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{path}: is not valid JSON ({error}); make it again"
         ) from error
@@ -137,7 +183,7 @@ def _from_run(path: Path, extras: Mapping[str, bool]) -> dict[str, float]:
             entries = [v for v in value.values() if isinstance(v, int | float)]
             entry = EXTRAS[name]
             value = value.get(entry) if entry else max(entries, default=None)
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if _outside(value, name, 0, 2**63):
             if needed:
                 raise UserError(
                     f"{path}: has no number for {name}; train the setting again"

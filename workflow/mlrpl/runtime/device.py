@@ -3,6 +3,7 @@
 import fcntl
 import itertools
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import IO
@@ -78,19 +79,23 @@ def claim(count: int, folder: str | os.PathLike | None = None) -> int:
 
     Args:
         count: how many there are; those that CUDA_VISIBLE_DEVICES leaves.
-        folder: of the lock files, by default the system's for temporary files.
+        folder: of the lock files, by default one of this user's own.
     """
     if count == 1:
         return 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     names = visible if len(visible) == count else [str(i) for i in range(count)]
-    folder = Path(folder or tempfile.gettempdir())
+    place = _own_folder() if folder is None else Path(folder)
+    if place is None:
+        return os.getpid() % count  # no place for locks: spread at random
     for turn in itertools.count():  # a second process a GPU when each has a first
         for number, name in enumerate(names):
             gpu = name.replace(os.sep, "-")
-            file = folder / f"mlrpl-{os.getuid()}-gpu-{gpu}-{turn}.lock"
+            file = place / f"mlrpl-{os.getuid()}-gpu-{gpu}-{turn}.lock"
             try:
-                lock = file.open("wb")
+                # Never through a link, which might lead to any file of this user.
+                flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+                lock = os.fdopen(os.open(file, flags, 0o600), "r+b")
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue  # held; the file closes as nothing names it any more
@@ -99,3 +104,20 @@ def claim(count: int, folder: str | os.PathLike | None = None) -> int:
             _held.append(lock)
             return number
     raise AssertionError("a count has no end")
+
+
+def _own_folder() -> Path | None:
+    """Return a folder for lock files that this user alone can write to; None if none.
+
+    The folder for temporary files is everybody's, where anyone may have made one of
+    this name.
+    """
+    folder = Path(tempfile.gettempdir()) / f"mlrpl-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    others = stat.S_IMODE(found.st_mode) & 0o077
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not others
+    return folder if ours else None

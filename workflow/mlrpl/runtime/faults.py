@@ -67,6 +67,24 @@ def writing_remedy(error: BaseException) -> str:
     return "check the folder"
 
 
+def memory_fault(error: BaseException) -> str | None:
+    """Return the one line of memory that is not there; None for another error.
+
+    torch is not imported for it: its errors are known by name and text.
+    """
+    if type(error).__name__ == "OutOfMemoryError" or "CUDA out of memory" in str(error):
+        return (
+            "memory: that of the GPU is full; end other programs there, set batch_size "
+            "lower, or device to cpu"
+        )
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return (
+            "memory: there is not enough; end other programs, run fewer jobs at once, "
+            "or use a machine with more"
+        )
+    return None
+
+
 def described(error: OSError) -> str:
     """Return the one line of what the system refuses, where nothing else caught it."""
     names = [os.fsdecode(n) for n in (error.filename, error.filename2) if n is not None]

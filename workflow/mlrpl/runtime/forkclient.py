@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import socket
+import struct
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,7 @@ COMMANDS = ("context", "drop", "encoder", "evaluate", "features", "train")
 
 VARIABLE = "MLRPL_FORKSERVER"  # the socket's path, in the environment of commands
 ACCEPTED, DECLINED = b"+", b"-"
+PATIENCE = 120.0  # seconds until the server has imported torch and forked
 GRACE = 5.0  # seconds to clean up for a command that nobody waits for any more
 KILLED = 137  # the status of a command whose process was killed
 
@@ -42,16 +44,22 @@ def ask(arguments: Sequence[str]) -> int | None:
     }
     message = json.dumps(request).encode()
     with socket.socket(socket.AF_UNIX) as server:
+        server.settimeout(PATIENCE)
         try:
             server.connect(path)
+            if not own(server):
+                return None
             socket.send_fds(server, [len(message).to_bytes(4, "big")], [1, 2])
             server.sendall(message)
             if server.recv(1) != ACCEPTED:
                 return None
         except OSError:
             return None
+        server.settimeout(None)
         try:
             status = server.recv(1)
+        except OSError:  # it ended without a word
+            status = b""
         except BaseException:
             # Interrupted: tell the fork by the closed line, and let it clean up.
             with contextlib.suppress(OSError):
@@ -63,3 +71,13 @@ def ask(arguments: Sequence[str]) -> int | None:
         print(f"mlrpl {arguments[0]}: error: its process was killed", file=sys.stderr)
         return KILLED
     return status[0]
+
+
+def own(line: socket.socket) -> bool:
+    """Return whether the process at the other end is of the same user.
+
+    The command's environment and what it prints go there, and nobody else gets them.
+    """
+    size = struct.calcsize("3i")
+    peer = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    return struct.unpack("3i", peer)[1] == os.getuid()

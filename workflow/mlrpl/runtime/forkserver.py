@@ -25,7 +25,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlrpl.errors import UserError
-from mlrpl.runtime.forkclient import ACCEPTED, DECLINED, GRACE, VARIABLE, identity
+from mlrpl.runtime.forkclient import (
+    ACCEPTED,
+    DECLINED,
+    GRACE,
+    VARIABLE,
+    identity,
+    own,
+)
 
 # What the server imports for a command that it is asked for.
 ENCODER = ("mlrpl.encoder.clip", "mlrpl.text.export", "mlrpl.encoder.features")
@@ -41,6 +48,7 @@ IMPORTS = {
 PACKAGE = Path(__file__).resolve().parents[1]
 # Seconds between two looks at who started the server, and for a request to arrive.
 POLL, PATIENCE = 1.0, 10.0
+LARGEST = 2**24  # bytes of a request
 LONGEST = 80  # a socket's path has 108 bytes at most
 
 Run = Callable[[list[str]], int]
@@ -67,6 +75,8 @@ def start() -> None:
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
+        # An interrupt from the keyboard is for the commands, which end their forks.
+        start_new_session=True,
     )
 
 
@@ -98,11 +108,9 @@ def serve(path: str | os.PathLike, run: Run) -> None:
                 except TimeoutError:
                     continue
                 streams: list[int] = []
-                # A closed line without an answer is a refusal as well.
-                with (
-                    line,
-                    contextlib.suppress(OSError, ValueError, KeyError, ImportError),
-                ):
+                # A closed line without an answer is a refusal as well, and no request
+                # ends the server.
+                with line, contextlib.suppress(Exception):
                     request = _receive(line, streams)
                     if request["identity"] == identity() and state == _state_of_code():
                         _import(request["arguments"][0])
@@ -129,6 +137,8 @@ def _receive(line: socket.socket, streams: list[int]) -> dict:
     header, received, _, _ = socket.recv_fds(line, 4, 2)
     streams += received
     size, parts = int.from_bytes(header, "big"), b""
+    if not own(line) or size > LARGEST:
+        raise ConnectionError("it is no command of ours")
     while len(parts) < size:
         part = line.recv(size - len(parts))
         if not part:
@@ -157,7 +167,10 @@ def _carry_out(
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
-        line.sendall(ACCEPTED)
+        try:
+            line.sendall(ACCEPTED)
+        except OSError:  # nobody waited for so long
+            os._exit(1)
         threading.Thread(target=_end_with, args=(line,), daemon=True).start()
         status = run(request["arguments"])
     except SystemExit as stop:

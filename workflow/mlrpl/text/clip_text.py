@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mlrpl.errors import UserError
+from mlrpl.runtime import faults
 
 # The tensors of a block of the text transformer, below `blocks.{number}.`.
 BLOCK_TENSORS = (
@@ -47,9 +48,10 @@ class ClipText:
         try:
             self._file = safe_open(self.path, framework="pt")
         except (OSError, SafetensorError) as error:
+            remedy = faults.reading_remedy(error) or "remake it with `mlrpl encoder`"
             raise UserError(
-                f"{path}: not a readable safetensors file ({error}); remake it with "
-                "`mlrpl encoder`"
+                f"{path}: not a readable safetensors file ({faults.reason(error)}); "
+                f"{remedy}"
             ) from error
         self.metadata = self._file.metadata() or {}
         missing = {"classes", "activation", "heads", "layers", "sot", "eot", "period"}
@@ -59,16 +61,42 @@ class ClipText:
                 f"{path}: no {sorted(missing)[0]} in its metadata; remake it with "
                 "`mlrpl encoder`"
             )
-        self.classes: tuple[str, ...] = tuple(json.loads(self.metadata["classes"]))
-        self.class_tokens = [
-            [token for token in row if token >= 0]
-            for row in self.tensor("class_tokens").tolist()
-        ]
-        self.logit_scale = float(self.tensor("logit_scale"))
+        try:
+            classes = json.loads(self.metadata["classes"])
+            if not all(isinstance(name, str) for name in classes):
+                raise TypeError("its classes are no list of names")
+            for name in ("heads", "layers", "sot", "eot", "period"):
+                int(self.metadata[name])
+            self.class_tokens = [
+                [int(token) for token in row if token >= 0]
+                for row in self.tensor("class_tokens").tolist()
+            ]
+            self.logit_scale = float(self.tensor("logit_scale"))
+        except (ValueError, TypeError, RuntimeError, RecursionError) as error:
+            raise UserError(
+                f"{path}: is not one that `mlrpl encoder` made "
+                f"({faults.reason(error)}); remake it with that"
+            ) from error
+        self.classes: tuple[str, ...] = tuple(classes)
+        if len(self.class_tokens) != len(classes):
+            raise UserError(
+                f"{path}: has tokens of {len(self.class_tokens)} classes and names of "
+                f"{len(classes)}; remake it with `mlrpl encoder`"
+            )
 
     def tensor(self, name: str) -> Tensor:
-        """Return one tensor of the file."""
-        return self._file.get_tensor(name)
+        """Return one tensor of the file.
+
+        Raises:
+            UserError: it has none of this name, or is cut.
+        """
+        try:
+            return self._file.get_tensor(name)
+        except (OSError, SafetensorError) as error:
+            raise UserError(
+                f"{self.path}: has no whole tensor {name} ({faults.reason(error)}); "
+                "remake it with `mlrpl encoder`"
+            ) from error
 
     def embed(self, tokens: list[int]) -> Tensor:
         """Return the token embeddings [len(tokens), W], reading those rows alone."""

@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlrpl.errors import UserError
 from mlrpl.methods.base import Batch
 from mlrpl.runtime import memory
 from mlrpl.training.feature_cache import FeatureCache
+
+CHECKED = 256  # images that are looked at together
 
 
 class Split:
@@ -92,6 +95,23 @@ class Split:
         found.rows = torch.from_numpy(rows)
         found.labels = self.labels[found.rows.to(self.labels.device)]
         return found
+
+    def check_features(self) -> None:
+        """Look at each feature of the first view, which takes a while.
+
+        Raises:
+            UserError: one is not a finite number; the line names its image.
+        """
+        for batch in self.batches(CHECKED):
+            fine = batch.features.flatten(1).isfinite().all(1)
+            if not fine.all():
+                row = int(batch.images[(~fine).nonzero()[0, 0]])
+                image = row if self.rows is None else int(self.rows[row])
+                raise UserError(
+                    f"features: those of the split's image {image} are not finite "
+                    "numbers, as are so the scores; remake its features with "
+                    "`mlrpl features`"
+                )
 
     def batches(self, size: int) -> Iterator[Batch]:
         """Iterate over the first view in order."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from mlrpl.errors import UserError, printable
 from mlrpl.runtime.storage import atomic_path
 
 # Seconds between two checkpoints: at least so many, and at least so many times what
@@ -102,8 +103,17 @@ class Checkpoint:
         started = time.monotonic()
         if started - self.saved < max(self.interval, SHARE * self.took):
             return
-        with atomic_path(self.path) as temporary:
-            torch.save({"made_of": self.made_of, "state": state()}, temporary)
+        content = {"made_of": self.made_of, "state": state()}
+        try:
+            with atomic_path(self.path) as temporary, temporary.open("wb") as file:
+                torch.save(content, file)
+        except (OSError, RuntimeError, UserError) as error:  # torch hides a full disk
+            why = error if isinstance(error, UserError) else f"{self.path}: {error}"
+            print(
+                f"warning: {printable(str(why))}; the training goes on, and after a "
+                "kill would begin where it last could be saved",
+                file=sys.stderr,
+            )
         self.saved = time.monotonic()
         self.took = self.saved - started
 

@@ -213,6 +213,7 @@ def train(
             batches = training.shuffled(options.batch_size, seed, epoch)
             loss = run_epoch(gradients, optimizer, lr, batches)
             if not math.isfinite(loss):
+                training.check_features()
                 raise UserError(
                     f"options: lr: {options.lr}: the loss is {loss} in epoch {epoch}; "
                     "lower lr or scale"

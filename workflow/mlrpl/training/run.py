@@ -30,6 +30,7 @@ from mlrpl.training.batches import Split
 from mlrpl.training.checkpoints import Checkpoint, fingerprint
 from mlrpl.training.feature_cache import FeatureCache
 from mlrpl.training.loop import MeanAP, Result, Splits, train
+from mlrpl.training.stored import read_context, read_known, read_vectors
 from mlrpl.training.validation_split import divided
 
 # Bytes of features up to which a checkpoint's fingerprint reads them all. Of more it
@@ -135,15 +136,17 @@ def load(setting: Setting) -> Loaded:
     train_index = Index.load(setting.train_index)
     test_index = Index.load(setting.test_index)
     check_classes(setting, clip, train_index, test_index)
-    known = read_array(setting.known, train_index.labels.shape, "drop")
-    vectors = read_array(setting.glove, (len(clip.classes), None), "glove")
+    known = read_known(setting.known, train_index)
+    vectors = read_vectors(setting.glove, len(clip.classes))
     train_cache = FeatureCache(setting.train_features)
     test_cache = FeatureCache(setting.test_features)
     train_cache.check(train_index, clip.metadata)
     test_cache.check(test_index, clip.metadata)
     return Loaded(
         *(clip, train_index, test_index, known, vectors, train_cache, test_cache),
-        context=read_context(setting, clip),
+        context=read_context(
+            setting.options.get("context_init", "random"), setting.context, clip
+        ),
     )
 
 
@@ -256,27 +259,6 @@ def check_classes(
             )
 
 
-def read_array(path: str, shape: tuple[int | None, ...], command: str) -> np.ndarray:
-    """Read an npy file of a given shape (None: any size)."""
-    try:
-        array = np.load(path)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(
-            f"{path}: not a readable npy file ({error}); remake it with "
-            f"`mlrpl {command}`"
-        ) from error
-    expected = "x".join("?" if size is None else str(size) for size in shape)
-    if len(array.shape) != len(shape) or any(
-        size is not None and size != actual
-        for size, actual in zip(shape, array.shape, strict=True)
-    ):
-        raise UserError(
-            f"{path}: shape {'x'.join(map(str, array.shape))}, but the index makes it "
-            f"{expected}; remake it with `mlrpl {command}`"
-        )
-    return array
-
-
 def warn_without_positives(
     setting: Setting, known: np.ndarray, classes: Sequence[str]
 ) -> None:
@@ -287,32 +269,6 @@ def warn_without_positives(
             f"warning: {setting.known}: no known positive of {', '.join(empty)}",
             file=sys.stderr,
         )
-
-
-def read_context(setting: Setting, clip: ClipText) -> torch.Tensor | None:
-    """Return the token embeddings of `context_init` [M, W]; None if it is "random"."""
-    text, path = setting.options.get("context_init", "random"), setting.context
-    if text == "random":
-        return None
-    if path is None:
-        raise UserError(
-            f"options: context_init: {text}: its tokens are missing; make them with "
-            "`mlrpl context` and give --context"
-        )
-    try:
-        content = json.loads(Path(path).read_text())
-        found = {key: content[key] for key in ("encoder", "text", "tokens")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a readable context ({error}); remake it with `mlrpl context`"
-        ) from error
-    for key, wanted in (("encoder", clip.metadata.get("encoder")), ("text", text)):
-        if found[key] != wanted:
-            raise UserError(
-                f"{path}: made for the {key} {found[key]}, not {wanted}; remake it "
-                "with `mlrpl context`"
-            )
-    return clip.embed(found["tokens"])
 
 
 def write_run(
