@@ -110,10 +110,12 @@ def test_a_training_depends_on_its_own_parts_alone():
 
 # The command of each rule that makes numbers, and what it may import besides: the
 # formats and parts that another rule or run is for, and who makes the demo's weights.
+COCO, VOC = ("data.coco", "data.coco_json"), ("data.voc", "data.voc_xml")
+CSV = ("data.csv_table",)
 COMMANDS = {
-    "index_coco": ("index", ["data.voc", "data.csv_table"]),
-    "index_voc": ("index", ["data.coco", "data.csv_table"]),
-    "index_csv": ("index", ["data.coco", "data.voc"]),
+    "index_coco": ("index", [*VOC, *CSV]),
+    "index_voc": ("index", [*COCO, *CSV]),
+    "index_csv": ("index", [*COCO, *VOC]),
     "demo_world": ("demo", ["demo.small_clip", "demo.pairs"]),
     "drop": ("drop", []),
     "glove": ("glove", []),

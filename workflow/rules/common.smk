@@ -118,6 +118,20 @@ def of_images(path):
     )
 
 
+def train_index(wildcards):
+    """Input function: what the test split is compared with when it is read."""
+    train = f"<results>/data/{wildcards.dataset}/train.h5"
+    return train if wildcards.split == "test" else []
+
+
+def train_split(wildcards, input):
+    """The command line arguments for that comparison."""
+    if wildcards.split != "test":
+        return ""
+    images = plan.split_source(config, wildcards.dataset, "train", "images")
+    return plan.flags({"beside": str(input.beside), "beside_images": images})
+
+
 def shards(split):
     """Input function: all feature files of a split."""
     return lambda wildcards: [

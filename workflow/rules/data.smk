@@ -32,6 +32,7 @@ rule download:
 rule index_coco:
     input:
         images=split_file("images"),
+        beside=train_index,
         annotations=split_file("annotations"),
     output:
         "<results>/data/{dataset}/{split}.h5",
@@ -42,19 +43,24 @@ rule index_coco:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    priority: 1
     params:
+        beside=train_split,
         code=code("data.coco", "data.index"),
-        choices=lambda w: flags(w, "member", "prefix", "keep", "allow_empty_classes"),
+        choices=lambda w: flags(
+            w, "member", "prefix", "keep", "classes", "allow_empty_classes"
+        ),
     shell:
         "python -m mlrpl index coco --images {input.images:q}"
         " --annotations {input.annotations:q} {params.choices}"
         " --dataset {wildcards.dataset:q} --split {wildcards.split:q}"
-        " --output {output:q} &> {log:q}"
+        " {params.beside} --output {output:q} &> {log:q}"
 
 
 rule index_voc:
     input:
         images=split_file("images"),
+        beside=train_index,
     output:
         "<results>/data/{dataset}/{split}.h5",
     log:
@@ -64,7 +70,9 @@ rule index_voc:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    priority: 1
     params:
+        beside=train_split,
         code=code("data.voc", "data.index"),
         choices=lambda w: flags(
             w, "imageset", "difficult", "classes", "allow_empty_classes"
@@ -72,12 +80,13 @@ rule index_voc:
     shell:
         "python -m mlrpl index voc --images {input.images:q} {params.choices}"
         " --dataset {wildcards.dataset:q} --split {wildcards.split:q}"
-        " --output {output:q} &> {log:q}"
+        " {params.beside} --output {output:q} &> {log:q}"
 
 
 rule index_csv:
     input:
         images=split_file("images"),
+        beside=train_index,
         labels=split_file("labels"),
     output:
         "<results>/data/{dataset}/{split}.h5",
@@ -88,10 +97,12 @@ rule index_csv:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    priority: 1
     params:
+        beside=train_split,
         code=code("data.csv_table", "data.index"),
         choices=lambda w: flags(w, "select", "allow_empty_classes"),
     shell:
         "python -m mlrpl index csv --images {input.images:q} --labels {input.labels:q}"
         " {params.choices} --dataset {wildcards.dataset:q} --split {wildcards.split:q}"
-        " --output {output:q} &> {log:q}"
+        " {params.beside} --output {output:q} &> {log:q}"

@@ -1,6 +1,13 @@
 """`mlrpl index FORMAT`: image list and label matrix of one split."""
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from mlrpl.errors import UserError
+
+if TYPE_CHECKING:
+    from mlrpl.data.index import Index
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     coco.add_argument(
         "--prefix", default="", help="what precedes file_name in the archive"
+    )
+    coco.add_argument(
+        "--classes", nargs="+", help="categories to take, in order; default: all"
     )
 
     voc = formats.add_parser("voc", help="PASCAL VOC's XML and image sets")
@@ -52,6 +62,7 @@ def run(args: argparse.Namespace) -> None:
             member=args.member,
             keep=args.keep,
             prefix=args.prefix,
+            classes=args.classes,
             **common,
         )
     elif args.format == "voc":
@@ -70,12 +81,39 @@ def run(args: argparse.Namespace) -> None:
         index = csv_table.read_index(
             args.images, args.labels, select=args.select, **common
         )
+    if args.beside:
+        _compare(index, args.images, args.beside, args.beside_images or args.images)
     index.save(args.output)
     print(
         f"{args.output}: {len(index.images)} images, {len(index.classes)} classes, "
         f"{(index.labels == 1).sum()} positive and {(index.labels == 0).sum()} "
         "unknown labels"
     )
+
+
+def _compare(index: "Index", images: str, beside: str, beside_images: str) -> None:
+    """Refuse other classes than those of another split; warn of shared pictures."""
+    from mlrpl.archives.formats import open_archive, some
+    from mlrpl.data.index import Index
+    from mlrpl.data.splits import check_classes, shared_pictures
+
+    other = Index.load(beside)
+    check_classes(index, other)
+    try:
+        with open_archive(images) as archive, open_archive(beside_images) as others:
+            shared = shared_pictures(index, archive, other, others)
+    except UserError as error:  # which does not spoil this index
+        print(
+            f"the pictures of {other.split} are not compared: {error}", file=sys.stderr
+        )
+        return
+    if shared:
+        print(
+            f"warning: {len(shared)} of {len(index.images)} images of {index.dataset} "
+            f"{index.split} are in {other.split}, too ({some(shared)}); a test on "
+            "images of the training says little",
+            file=sys.stderr,
+        )
 
 
 def _common(parser: argparse.ArgumentParser) -> None:
@@ -86,5 +124,13 @@ def _common(parser: argparse.ArgumentParser) -> None:
         "--allow-empty-classes",
         action="store_true",
         help="accept classes without any positive label",
+    )
+    parser.add_argument(
+        "--beside",
+        metavar="INDEX",
+        help="the other split: its classes must be the same, shared pictures are told",
+    )
+    parser.add_argument(
+        "--beside-images", help="its images; by default --images, as of this split"
     )
     parser.add_argument("--output", required=True, help="the index, HDF5")

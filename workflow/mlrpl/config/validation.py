@@ -25,8 +25,8 @@ PUBLISHED = PROJECT / "workflow/published"
 # Keys of a data set's splits, by format: those that are needed, those that are allowed.
 NEEDED_OF_SPLIT = {"coco": ["annotations"], "voc": ["imageset"], "csv": ["labels"]}
 ALLOWED_OF_SPLIT = {"coco": ["prefix", "member"], "voc": [], "csv": ["select"]}
-# Keys of a data set that apply to one format only.
-FORMAT_OF_KEY = {"keep": "coco", "difficult": "voc", "classes": "voc"}
+# Keys of a data set that apply to some formats only.
+FORMATS_OF_KEY = {"keep": ["coco"], "difficult": ["voc"], "classes": ["coco", "voc"]}
 
 
 @functools.cache
@@ -218,8 +218,9 @@ def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
             f"config key {where}.published: no number is printed for {name!r}; give "
             f"one of {', '.join(printed_datasets())}, or null"
         )
-    for key, wanted in FORMAT_OF_KEY.items():
-        if key in dataset and kind != wanted:
+    for key, formats in FORMATS_OF_KEY.items():
+        if key in dataset and kind not in formats:
+            wanted = " or ".join(formats)
             raise UserError(
                 f"config key {where}.{key}: it applies to format {wanted} only; "
                 f"take it out, or set format to {wanted}"

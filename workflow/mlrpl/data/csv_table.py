@@ -81,6 +81,13 @@ def _classes(
         raise UserError(
             f"{labels}: the header has no column image; its columns are {some(header)}"
         )
+    for name in ("image", "split"):
+        if header.count(name) > 1:
+            columns = [str(c + 1) for c, other in enumerate(header) if other == name]
+            raise UserError(
+                f"{labels}: columns {' and '.join(columns)} are both called {name}, "
+                f"which is the column of the {name}s; rename a class of that name"
+            )
     if "" in header:
         raise UserError(
             f"{labels}: column {header.index('') + 1} has no name; name its class "
