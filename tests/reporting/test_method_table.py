@@ -31,7 +31,7 @@ EXPECTED = {
     "sarb": {c: count + 2 for c, count in SSGRL.items()},
     "dsrb": {c: count + 2 for c, count in SSGRL.items()},
 }
-# Context vectors of 512, one for each class: kinds of prompts, vectors, numbers besides.
+# Vectors of 512 for each class, and numbers besides.
 PROMPTED = {
     "dualcoop": (2 * 16, 0),
     "dualcoop_pp": (3 * 21, 1),
