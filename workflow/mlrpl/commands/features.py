@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="turn pictures as their EXIF entry says",
     )
+    parser.add_argument(
+        "--tokens",
+        action="store_true",
+        help="the locations in the joint space, in place of the pooled map",
+    )
     parser.add_argument("--index", required=True, help="index of the split")
     parser.add_argument("--images", required=True, help="archive or folder")
     parser.add_argument("--shard", type=int, default=0, help="counted from 0")
@@ -74,6 +79,7 @@ def run(args: argparse.Namespace) -> None:
         device=device,
         batch_size=args.batch_size,
         threads=args.threads,
+        tokens=args.tokens,
     )
 
 

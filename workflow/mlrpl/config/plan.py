@@ -215,6 +215,11 @@ def images_of(config: Mapping[str, Any], dataset: str) -> str:
     return config["datasets"][dataset]["same_images_as"] or dataset
 
 
+def features_folder(config: Mapping[str, Any], method: str) -> str:
+    """Return where a run's feature files are below a split's: `tokens/` or here."""
+    return "tokens/" if options.reads_tokens(method_options(config, method)) else ""
+
+
 def source(config: Mapping[str, Any], dataset: str, file: str) -> str:
     """Return the path of a data set's file: below its root, or as downloaded."""
     dataset = images_of(config, dataset)
