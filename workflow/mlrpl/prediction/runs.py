@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mlrpl.encoder.images import Preparation
+from mlrpl.encoder.images import TURNED, Preparation
 from mlrpl.errors import UserError
 from mlrpl.methods.inputs import Inputs
 from mlrpl.prediction.trained import Encoder, Trained, build_method, read_thresholds
@@ -186,6 +186,7 @@ def _described(
             mean=said["mean"].tolist(),
             std=said["std"].tolist(),
             views=json.loads(said["views"])[:1],
+            exif_rotation=said["interpolation"] == TURNED,
         )
         rows, columns = map(int, said["grid"])
     except (OSError, KeyError, ValueError, AttributeError) as error:
