@@ -109,7 +109,8 @@ def test_a_training_depends_on_its_own_parts_alone():
 
 
 # The command of each rule that makes numbers, and what it may import besides: the
-# formats and parts that another rule or run is for, and who makes the demo's weights.
+# formats and parts that another rule or run is for, who makes the demo's weights, and
+# what is looked at before the first image.
 COMMANDS = {
     "index_coco": ("index", ["data.voc", "data.csv_table"]),
     "index_voc": ("index", ["data.coco", "data.csv_table"]),
@@ -119,7 +120,7 @@ COMMANDS = {
     "glove": ("glove", []),
     "encoder": ("encoder", []),
     "context": ("context", []),
-    "features": ("features", []),
+    "features": ("features", ["text.class_names", "text.clip_text", "text.export"]),
     "evaluate": ("evaluate", []),
     "collect": ("collect", []),
     "table": ("table", []),

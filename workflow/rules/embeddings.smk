@@ -13,6 +13,7 @@ rule glove:
         "<results>/data/{dataset}/glove.npy",
     log:
         "<logs>/data/{dataset}/glove.log",
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
