@@ -17,6 +17,7 @@ rule encoder:
         "<results>/clip/{dataset}.safetensors",
     log:
         "<logs>/clip/{dataset}.log",
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
@@ -44,7 +45,7 @@ rule context:
         code=code("text.context_tokens"),
         model=literal(ENCODER["model"]),
     shell:
-        "python -m mlrpl context --model {params.model:q} --text {wildcards.text:q}"
+        "python -m mlrpl context --model {params.model:q} --text={wildcards.text:q}"
         " --output {output:q} &> {log:q}"
 
 
@@ -65,6 +66,8 @@ rule features:
         gpu=GPU,
         device=DEVICE,
         batch_size=ENCODER["batch_size"],
+        # Looked at before the first image, and no part of the features.
+        names=lambda w: flags(w, "names"),
     params:
         code=code("encoder.features"),
         encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
@@ -77,7 +80,7 @@ rule features:
         " {params.colours} --views {params.views} --images {input.images:q}"
         " --index {input.index:q} --shard {wildcards.shard:q} --shards {params.shards}"
         " --device {resources.device} --batch-size {resources.batch_size}"
-        " --threads {threads} --output {output:q} &> {log:q}"
+        " --threads {threads} {resources.names} --output {output:q} &> {log:q}"
 
 
 # Only what a configured run reads is extracted; with maps it is a second pass.

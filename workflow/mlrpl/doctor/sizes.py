@@ -194,9 +194,9 @@ def model_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text())
         content = content.get("model_cfg", content)
-        return (
-            content if {"embed_dim", "vision_cfg", "text_cfg"} <= set(content) else None
-        )
+        towers = (content.get("vision_cfg"), content.get("text_cfg"))
+        whole = "embed_dim" in content and all(isinstance(t, dict) for t in towers)
+        return content if whole else None
     except (OSError, ValueError, AttributeError):
         return None
 
