@@ -130,7 +130,8 @@ COMMANDS = {
     "table": ("table", []),
     "figure": ("figure", []),
     "trials": ("tune", []),
-    "recipes": ("tune", []),
+    # The tables of trials are another rule's.
+    "recipes": ("tune", closure(["reporting.tuning_grid", "reporting.table_formats"])),
 }
 
 
