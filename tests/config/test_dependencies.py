@@ -131,7 +131,11 @@ COMMANDS = {
     "figure": ("figure", []),
     "trials": ("tune", []),
     # The tables of trials are another rule's.
-    "recipes": ("tune", closure(["reporting.tuning_grid", "reporting.table_formats"])),
+    "recipes": (
+        "tune",
+        closure(["reporting.tuning_grid", "reporting.table_formats"])
+        - closure(["reporting.tuning"]),
+    ),
 }
 
 
