@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlrpl.config.options import format_value
+from mlrpl.config.method_strings import format_value
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
 from mlrpl.reporting.figure_model import Panel, Printed, Series
