@@ -31,7 +31,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem;
 dt { color: var(--dim); }
 dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: 0 0 1.2rem; }
-figure img { display: block; width: 100%; height: auto; background: #fff; }
+figure img { display: block; width: 100%; max-width: 980px; height: auto; }
+h4.title { font-size: .95rem; font-weight: 500; margin: .2rem 0 .5rem; }
 figcaption, .caption { color: var(--dim); font-size: 13.5px; max-width: 75ch;
   margin: .5rem 0 0; }
 code { font-size: .92em; overflow-wrap: anywhere; }
@@ -82,7 +83,7 @@ def to_html(
         UserError: a file that cannot be read.
     """
     sections = {
-        "Printed and made": table_html.to_fragment(summary, title=False),
+        "Printed and made": table_html.to_fragment(summary, titled=False),
         "How it was made": _facts(facts),
     }
     for item in items:

@@ -4,8 +4,8 @@ Read from the tables' CSV, so that the page says what the tables say.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -15,12 +15,32 @@ from mlrpl.reporting.table_grid import Grid, Group, Head, Line, Text, signed
 from mlrpl.reporting.table_model import DIFFERENCE, RUN
 
 TITLE = "Printed and made"
-NEEDED = ("dataset", "dataset_title", "source", "method", "title", "seeds")
-HEADS = ("Printed", "This run", "Difference", "Seeds")
+NEEDED = {"dataset", "dataset_title", "source", "method", "title", "seeds"}
+COLUMNS = ("Printed", "This run", "Difference")
+
+
+@dataclass(frozen=True)
+class Number:
+    """One average of this run, and its difference to the printed one, if any."""
+
+    method: str
+    name: str
+    dataset: str
+    made: float
+    difference: float | None
+    seeds: str
+
+    def texts(self) -> list[str]:
+        """Return what is printed, made, and between them, in the order of `COLUMNS`."""
+        made = f"{self.made:.1f}"
+        if self.difference is None:
+            return ["", made, ""]
+        printed = f"{self.made - self.difference:.1f}"
+        return [printed, made, signed(self.difference, 1)]
 
 
 def build(tables: Sequence[tuple[str, str | Path]]) -> Grid:
-    """Return a table with a group for each table and data set.
+    """Return a table with a group for each table and columns for each data set.
 
     An average is over the proportions that the table averages over; where this run has
     not all of them, it is over those that the run has, which the line says.
@@ -32,85 +52,90 @@ def build(tables: Sequence[tuple[str, str | Path]]) -> Grid:
     Raises:
         UserError: a file that cannot be read.
     """
-    groups = []
-    for name, path in tables:
-        frame = read_csv(path)
-        if not set(NEEDED) <= set(frame):
-            continue
-        ours = frame[frame["source"] == RUN]
-        for title in ours["dataset_title"].unique():
-            theirs = frame[frame["source"] == DIFFERENCE]
-            rows = ours[ours["dataset_title"] == title]
-            lines = [
-                line
-                for _, row in rows.iterrows()
-                for line in _lines(row, theirs, _keys(frame))
-            ]
-            if lines:
-                groups.append(Group(f"{name}: {title}", lines, [name, title]))
+    frames = {name: read_csv(path) for name, path in tables}
+    found = {
+        name: list(_numbers(frame))
+        for name, frame in frames.items()
+        if set(frame) >= NEEDED
+    }
+    everything = [number for numbers in found.values() for number in numbers]
+    datasets = list(dict.fromkeys(number.dataset for number in everything))
+    compared = {n.dataset for n in everything if n.difference is not None}
     heads = [Head("Method"), Head("Number")]
-    heads += [Head(text, number=True) for text in HEADS]
-    notes = [
-        "Percent, after the last epoch. Printed numbers stand where they are of the "
-        "same data; the difference is this run minus the paper."
-    ]
-    if not any(line.cells[2].text for group in groups for line in group.lines):
-        notes.append("The data here are not the paper's, or nothing has run yet.")
-    return Grid(TITLE, heads, groups, notes, ["Table", "Data set"])
+    for dataset in datasets:
+        shown = COLUMNS if dataset in compared else COLUMNS[1:2]
+        heads += [Head(text, number=True, over=dataset) for text in shown]
+    heads.append(Head("Seeds", number=True))
+    groups = []
+    for name, numbers in found.items():
+        rows: dict[tuple[str, str], dict[str, Number]] = {}
+        for number in numbers:
+            rows.setdefault((number.method, number.name), {})[number.dataset] = number
+        lines = [_line(key, row, datasets, compared) for key, row in rows.items()]
+        if lines:
+            groups.append(Group(name, lines, [name]))
+    notes = ["Percent, after the last epoch."]
+    if compared:
+        notes.append("Differences are this run minus the paper's number.")
+    if len(compared) < len(datasets) or not datasets:
+        notes.append("A printed number stands only beside a run on the same data.")
+    return Grid(TITLE, heads, groups, notes, ["Table"])
 
 
-def _keys(frame: pd.DataFrame) -> list[str]:
-    """Return the columns of percentages: those that have a deviation beside them."""
-    keys = [k for k in frame if f"{k}_sd" in frame]
-    return [key for key in keys if not key.endswith("_best")]
+def _line(
+    key: tuple[str, str],
+    row: dict[str, Number],
+    datasets: Sequence[str],
+    compared: set[str],
+) -> Line:
+    texts = list(key)
+    for dataset in datasets:
+        cells = row[dataset].texts() if dataset in row else [""] * len(COLUMNS)
+        texts += cells if dataset in compared else cells[1:2]
+    seeds = dict.fromkeys(number.seeds for number in row.values())
+    return Line([Text(text) for text in [*texts, ", ".join(seeds)]], RUN)
 
 
-def _lines(
-    row: pd.Series, differences: pd.DataFrame, keys: list[str]
-) -> Iterator[Line]:
-    """Yield a line for each metric of a row that was run."""
-    same = differences["dataset"].eq(row["dataset"])
-    same &= differences["method"].eq(row["method"])
-    if "metric" in row:
-        same &= differences["metric"].eq(row["metric"])
-    found = differences[same]
-    between = found.iloc[0] if len(found) else None
+def _numbers(frame: pd.DataFrame) -> Iterator[Number]:
+    """Yield the averages of a table's rows of this run, one a metric."""
+    keys = [key for key in frame if f"{key}_sd" in frame and not key.endswith("_best")]
+    differences = frame[frame["source"] == DIFFERENCE]
+    same = ["dataset", "method", *(["metric"] if "metric" in frame else [])]
+    for _, row in frame[frame["source"] == RUN].iterrows():
+        found = differences[(differences[same] == row[same]).all(axis=1)]
+        between = found.iloc[0] if len(found) else None
+        for name, columns in _averages(row, between, keys):
+            yield Number(
+                *(row["title"], name, row["dataset_title"]),
+                made=float(row[columns].astype(float).mean()),
+                difference=_mean(between, columns),
+                seeds="" if pd.isna(row["seeds"]) else str(row["seeds"]),
+            )
+
+
+def _averages(
+    row: pd.Series, between: pd.Series | None, keys: list[str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield what each average of a row is called, and the columns that it is over."""
     proportions = [key for key in keys if _is_number(key)]
     if not proportions:
-        for key in keys:
-            if pd.notna(row[key]):
-                yield _line(row, f"Avg. {key}", *_average(row, between, [key]))
+        yield from ((f"Avg. {key}", [key]) for key in keys if pd.notna(row[key]))
         return
     metric = row.get("metric", "mAP")
     if pd.notna(row["average"]):
-        yield _line(row, f"Avg. {metric}", *_average(row, between, ["average"]))
+        yield f"Avg. {metric}", ["average"]
         return
     usable = [key for key in proportions if pd.notna(row[key])]
     if between is not None:
         usable = [key for key in usable if pd.notna(between[key])]
     if usable:
-        number = f"{metric} at {listed(usable)}"
-        yield _line(row, number, *_average(row, between, usable))
+        yield f"{metric} at {listed(usable)}", usable
 
 
-def _average(
-    row: pd.Series, between: pd.Series | None, keys: list[str]
-) -> tuple[float, float | None]:
-    """Return this run's mean over columns, and its mean difference if there is one."""
-    made = float(row[keys].astype(float).mean())
-    if between is None or between[keys].isna().any():
-        return made, None
-    return made, float(between[keys].astype(float).mean())
-
-
-def _line(row: pd.Series, number: str, made: float, between: float | None) -> Line:
-    texts = ["", ""]
-    if between is not None:
-        texts = [f"{made - between:.1f}", signed(between, 1)]
-    seeds: Any = row["seeds"]
-    cells = [row["title"], number, texts[0], f"{made:.1f}", texts[1]]
-    cells.append("" if pd.isna(seeds) else str(seeds))
-    return Line([Text(cell) for cell in cells], RUN)
+def _mean(row: pd.Series | None, columns: list[str]) -> float | None:
+    if row is None or row[columns].isna().any():
+        return None
+    return float(row[columns].astype(float).mean())
 
 
 def _is_number(text: str) -> bool:

@@ -82,20 +82,20 @@ def body_of(text: str) -> str:
     return found.group(1).replace("h2", "h4", 2) if found else html.escape(text)
 
 
-def to_fragment(grid: Grid, title: bool = True) -> str:
+def to_fragment(grid: Grid, titled: bool = True) -> str:
     """Return a table with its notes as a part of a page, below its title."""
     columns = len(grid.heads)
     rows = []
     for group in grid.groups:
         if group.title:
-            title = f"<span>{html.escape(group.title)}</span>"
-            cell = f'<th scope="rowgroup" colspan="{columns}">{title}</th>'
+            text = f"<span>{html.escape(group.title)}</span>"
+            cell = f'<th scope="rowgroup" colspan="{columns}">{text}</th>'
             rows.append(f'<tr class="group">{cell}</tr>')
         rows += [_line(line, grid.heads) for line in group.lines]
     name, notes = html.escape(grid.title), html.escape(" ".join(grid.notes))
     return "\n".join(
         [
-            *([f'<h2 class="title">{name}</h2>'] if title else []),
+            *([f'<h2 class="title">{name}</h2>'] if titled else []),
             f'<div class="box" tabindex="0" role="region" aria-label="{name}">',
             f"<table>\n<thead>\n{_heading(grid.heads)}\n</thead>\n<tbody>",
             *rows,

@@ -49,8 +49,6 @@ def draw(
             title = f"{datasets.get(name, name)}, {setting}"
             _label(left, title, "loss of the training")
             _label(right, "", "test mAP (%)")
-            if all(value > 0 for history in mine for _, value in history.loss):
-                left.set_yscale("log")
         figure.legend(
             handles.values(),
             handles.keys(),
