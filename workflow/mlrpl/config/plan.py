@@ -199,8 +199,9 @@ def _panel(
             methods[entry["name"]] = found
             base = method_options(config, entry["name"].partition("+")[0])
             defaults.add(base.get(option))
-    default = {"default": defaults.pop()} if len(defaults) == 1 else {}
-    return {**panel, **default, "methods": list(methods.values())}
+    default = defaults.pop() if len(defaults) == 1 else None
+    marked = {} if default is None else {"default": default}
+    return {**panel, **marked, "methods": list(methods.values())}
 
 
 def _dataset_entry(config: Mapping[str, Any], name: str) -> dict[str, str]:
