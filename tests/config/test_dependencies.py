@@ -119,6 +119,7 @@ COMMANDS = {
     "demo_world": ("demo", ["demo.small_clip", "demo.pairs"]),
     "drop": ("drop", []),
     "glove": ("glove", []),
+    "clip_vectors": ("clipvectors", []),
     "encoder": ("encoder", []),
     "context": ("context", []),
     "features": ("features", []),

@@ -172,12 +172,17 @@ def fails(path: Path, classes, match: str, **options) -> str:
     return str(caught.value)
 
 
+REMEDY = (
+    "give these classes words that it has, in the config as `words: {tvmonitor: tv "
+    "monitor}` of the data set, or set `words: clip` for CLIP's own text features"
+)
+
+
 def test_every_missing_word_is_named_with_its_class(tmp_path):
     path = tmp_path / "g.txt"
     path.write_text(TINY)
     assert fails(path, ["cat", "hot rod", "emu emu", "dog"], match="no vector") == (
-        f"{path}: has no vector for rod (class hot rod), emu (class emu emu); give "
-        'these classes other words, for instance "tvmonitor=tv monitor"'
+        f"{path}: has no vector for rod (class hot rod), emu (class emu emu); {REMEDY}"
     )
     fails(
         path, ["cat"], match="words: dgo is not a class.*are cat$", words={"dgo": "dog"}
@@ -302,8 +307,7 @@ def test_command(photos, repository, tmp_path):
     for words, message in (
         (
             ["cat=tom cat", "dog=good dog"],
-            f"{path}: has no vector for tom (class cat), good (class dog); give these "
-            'classes other words, for instance "tvmonitor=tv monitor"',
+            f"{path}: has no vector for tom (class cat), good (class dog); {REMEDY}",
         ),
         (["cat"], "--words: 'cat' is not a pair; write CLASS=WORDS"),
         (["cat=a", "cat=b"], "--words: cat is listed twice; keep one"),

@@ -21,6 +21,7 @@ COMMANDS = {
     "boxes": "where the objects of a split are, as its annotations have them",
     "drop": "drop labels at random: the partial labels of one proportion and seed",
     "glove": "class vectors out of GloVe's published text file or zip",
+    "clipvectors": "class vectors out of CLIP's own text tower, without GloVe",
     "encoder": "what training needs of CLIP: text tower, class tokens, projection",
     "context": "the tokens of a text that context vectors start from",
     "features": "frozen image features of one shard of a split, into HDF5",

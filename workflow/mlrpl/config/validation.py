@@ -24,9 +24,18 @@ PUBLISHED = PROJECT / "workflow/published"
 
 # Keys of a data set's splits, by format: those that are needed, those that are allowed.
 NEEDED_OF_SPLIT = {"coco": ["annotations"], "voc": ["imageset"], "csv": ["labels"]}
-ALLOWED_OF_SPLIT = {"coco": ["prefix", "member"], "voc": [], "csv": ["select"]}
+ALLOWED_OF_SPLIT = {
+    "coco": ["prefix", "member"],
+    "voc": [],
+    "csv": ["select", "column"],
+}
 # Keys of a data set that apply to some formats only.
-FORMATS_OF_KEY = {"keep": ["coco"], "difficult": ["voc"], "classes": ["coco", "voc"]}
+FORMATS_OF_KEY = {
+    "keep": ["coco"],
+    "difficult": ["voc"],
+    "classes": ["coco", "voc", "csv"],
+    "unlisted": ["csv"],
+}
 
 
 @functools.cache
@@ -218,12 +227,17 @@ def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
             f"config key {where}.published: no number is printed for {name!r}; give "
             f"one of {', '.join(printed_datasets())}, or null"
         )
-    for key, formats in FORMATS_OF_KEY.items():
-        if key in dataset and kind not in formats:
-            wanted = " or ".join(formats)
+    for key, wanted in FORMATS_OF_KEY.items():
+        if key in dataset and kind not in wanted:
             raise UserError(
-                f"config key {where}.{key}: it applies to format {wanted} only; "
-                f"take it out, or set format to {wanted}"
+                f"config key {where}.{key}: it applies to format {' or '.join(wanted)} "
+                f"only; take it out, or set format to {wanted[0]}"
+            )
+        lists = any("column" in split for split in dataset["splits"].values())
+        if key in dataset and kind == "csv" and not lists:
+            raise UserError(
+                f"config key {where}.{key}: it applies to a column that lists classes; "
+                f"name it as {where}.splits.train.column, or take {key} out"
             )
     for name, split in dataset["splits"].items():
         for key in NEEDED_OF_SPLIT[kind]:
