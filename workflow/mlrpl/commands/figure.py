@@ -25,6 +25,6 @@ def run(args: argparse.Namespace) -> None:
     from mlrpl.reporting.specs import load_spec
 
     spec = load_spec(args.spec, "figure")
-    runs = results.load_metrics(args.metrics)
+    runs = results.load_metrics(args.metrics, {"known": False})
     panels = figures.build(spec, runs, published.load_published(args.published))
     figure_drawing.write(figure_drawing.draw(panels), args.output, spec["title"])

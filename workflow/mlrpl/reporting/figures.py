@@ -15,6 +15,7 @@ from mlrpl.config.options import format_value
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
 from mlrpl.reporting.figure_model import Panel, Printed, Series
+from mlrpl.reporting.known_share import panel_note
 from mlrpl.reporting.published import AVERAGE, lookup
 from mlrpl.reporting.specs import percent, prop_key
 
@@ -80,9 +81,10 @@ def _panel(
         ]
     build_series = _over_proportions if over else _over_option
     ticks, series = build_series(spec, panel, runs, printed)
+    known = panel_note(dataset, runs)
     return Panel(
         title=", ".join(filter(None, (dataset["title"], _title(panel)))),
-        note=_gain(spec, dataset, runs, published),
+        note="\n".join(filter(None, (_gain(spec, dataset, runs, published), known))),
         x_label=panel.get("x_label") or _x_label(panel["x"]),
         y_label=f"{spec['metric']} (%)",
         ticks=ticks,

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
+from mlrpl.reporting.known_share import share
 from mlrpl.runtime.storage import atomic_path
 
 SETTING = ["dataset", "method", "prop", "seed"]
@@ -29,7 +30,8 @@ def load_metrics(
         paths: `metrics.json` files, one for each setting.
         extras: columns to add from the `run.json` beside each file, and whether each
             must be there: `parameters`, the number of trainable parameters, `seconds`,
-            the time of the training, `memory`, its peak in bytes.
+            the time of the training, `memory`, its peak in bytes, `known`, the share of
+            all cells whose labels were known in training.
 
     Returns:
         The columns of `COLUMNS`, then `extras`. `prop` is a number.
@@ -179,6 +181,8 @@ def _from_run(path: Path, extras: Mapping[str, bool]) -> dict[str, float]:
     values = {}
     for name, needed in extras.items():
         value = run.get(name)
+        if name == "known":
+            value = share(value)
         if isinstance(value, dict):
             entries = [v for v in value.values() if isinstance(v, int | float)]
             entry = EXTRAS[name]

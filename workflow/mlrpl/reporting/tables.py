@@ -11,6 +11,7 @@ import pandas as pd
 
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
+from mlrpl.reporting import known_share
 from mlrpl.reporting import published as printed
 from mlrpl.reporting.specs import listed, percent, prop_key
 from mlrpl.reporting.table_model import Column, Row, Table
@@ -73,6 +74,7 @@ def build(spec: dict[str, Any], runs: pd.DataFrame, published: pd.DataFrame) -> 
         ours = run_rows(spec, dataset, runs, shown, averaged, added)
         rows += above + with_differences(spec, dataset, above, ours, columns)
     said = notes(spec, rows, columns, averaged, paper)
+    said += known_share.table_notes(spec["datasets"], runs)
     named = shown if spec["layout"] == "proportions" else averaged
     title = _title(spec["title"], named, theirs)
     return Table(title, columns, rows, said, spec["decimals"])
