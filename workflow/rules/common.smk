@@ -282,7 +282,12 @@ def ablation(printed=(), kind="table", **given):
 
 def of_ablation(key):
     """Parameter of an ablation's rule: its `spec` or its `caption`, by the file made."""
-    return lambda wildcards, output: ABLATION_CONTENTS[Path(output[0]).stem][key]
+
+    def found(wildcards, output):
+        value = ABLATION_CONTENTS[Path(output[0]).stem][key]
+        return value(wildcards) if callable(value) else value
+
+    return found
 
 
 def keep_names(path, before, after):
