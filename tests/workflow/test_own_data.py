@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import numpy as np
@@ -23,6 +24,7 @@ def example(repository, tmp_path_factory):
     done = snakemake(folder, "tables", "--cores", "2", "--configfile", CONFIG)
     assert done.returncode == 0, done.stdout[-4000:]
     assert contents(folder / "examples") == before
+    (folder / "said.txt").write_text(done.stdout)
     return folder
 
 
@@ -63,3 +65,32 @@ def test_the_table_is_of_what_was_asked(example):
     assert "My pictures: of all cells 69 % at 100 % are known" in text
     assert "| My pictures | this run, 1 seed |" in text
     assert not list((example / "results/own_data").glob("tables/table3*"))
+
+
+def test_numbers_and_places_are_said_last(example):
+    *_, method, over, empty, places = (example / "said.txt").read_text().splitlines()
+    table = (example / "results/own_data/tables/table2.md").read_text()
+    [mean] = re.findall(r"SARL \| ([\d.]+) \|", table)
+    assert method.split() == ["SARL", mean] and not empty
+    assert over.endswith("(My pictures: 100 %).")
+    assert places == "Tables     results/own_data/tables/  table2.md"
+
+
+def test_a_failed_job_is_said_last(example):
+    vectors = example / "results/own_data/data/mine/glove.npy"
+    whole = vectors.read_bytes()
+    vectors.write_bytes(whole[:50])
+    target = "results/own_data/runs/mine/coop_sd/prop=1.0/seed=0/metrics.json"
+    arguments = ("--cores", "2", "--rerun-triggers", "mtime", "--configfile", CONFIG)
+    done = snakemake(example, target, *arguments)
+    vectors.write_bytes(whole)
+    assert done.returncode == 1
+    rule, log, error = done.stdout.splitlines()[-3:]
+    wildcards = "dataset=mine, method=coop_sd, prop=1.0, seed=0"
+    assert rule == f"Failed: rule train ({wildcards})"
+    path = "logs/own_data/runs/mine/coop_sd/prop=1.0/seed=0/train.log"
+    assert log.strip() == f"log: {path}"
+    assert error.strip().startswith(
+        f"mlrpl train: error: {vectors.relative_to(example)}"
+    )
+    assert (example / path).read_text().strip().endswith(error.strip())
