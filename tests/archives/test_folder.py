@@ -70,7 +70,7 @@ def test_an_error_of_the_system_is_no_damage(tmp_path):
     for error, words in (
         (
             OSError(5, "Input/output error"),
-            "cannot be read (Input/output error); check",
+            "cannot be read (Input/output error); it need",
         ),
         (
             PermissionError(13, "Permission denied"),

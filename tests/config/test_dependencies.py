@@ -109,7 +109,8 @@ def test_a_training_depends_on_its_own_parts_alone():
 
 
 # The command of each rule that makes numbers, and what it may import besides: the
-# formats and parts that another rule or run is for, and who makes the demo's weights.
+# formats and parts that another rule or run is for, who makes the demo's weights, and
+# what is looked at before the first image.
 COCO, VOC = ("data.coco", "data.coco_json"), ("data.voc", "data.voc_xml")
 CSV = ("data.csv_table",)
 COMMANDS = {
@@ -122,7 +123,8 @@ COMMANDS = {
     "clip_vectors": ("clipvectors", []),
     "encoder": ("encoder", []),
     "context": ("context", []),
-    "features": ("features", []),
+    "features": ("features", ["text.class_names", "text.clip_text", "text.export"]),
+    "tokens": ("features", ["text.class_names", "text.clip_text", "text.export"]),
     "evaluate": ("evaluate", []),
     "collect": ("collect", []),
     "table": ("table", []),

@@ -153,9 +153,12 @@ def train_split(wildcards, input):
 
 
 def shards(split):
-    """Input function: all feature files of a split."""
+    """Input function: all feature files of a split, of the kind that a run reads."""
     return lambda wildcards: [
-        of_images(f"<results>/features/{{dataset}}/{split}/{shard}.h5")(wildcards)
+        of_images(
+            f"<results>/features/{{dataset}}/{split}/"
+            f"{plan.features_folder(config, wildcards.method)}{shard}.h5"
+        )(wildcards)
         for shard in range(DATASETS[wildcards.dataset]["splits"][split]["shards"])
     ]
 

@@ -16,6 +16,7 @@ rule glove:
         "<logs>/data/{dataset}/glove.log",
     wildcard_constraints:
         dataset=either(d for d in DATASETS if DATASETS[d]["words"] != "clip"),
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1

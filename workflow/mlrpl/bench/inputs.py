@@ -19,6 +19,7 @@ from mlrpl.config.validation import validate
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 from mlrpl.methods.base import Batch
+from mlrpl.methods.counting import POOLED
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.method import Method
 from mlrpl.text.clip_text import ClipText
@@ -66,6 +67,9 @@ def make_method(sizes: Sizes, options: Options, clip: ClipText) -> Method:
         clip=clip,
         known=torch.from_numpy(make_labels(sizes.batch, len(clip.classes))),
         grid=sizes.grid,
+        token_positions=torch.zeros(
+            1 + POOLED * sizes.locations, int(clip.metadata["embed_dim"])
+        ),
     )
     return Method.from_options(options, inputs, seed=0)
 
@@ -79,6 +83,7 @@ def make_batch(
         "map": (images, sizes.locations, channels),
         "global": (images, width),
         "max": (images, channels),
+        "tokens": (images, POOLED * sizes.locations, width),
     }[method.reads]
     features = torch.randn(shape).abs().to(device)
     labels = torch.from_numpy(make_labels(images, len(clip.classes))).to(device)

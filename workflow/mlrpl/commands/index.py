@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="negative",
         help="label of a class that shows in difficult objects only",
     )
-    voc.add_argument("--classes", nargs="+", help="default: VOC's 20")
+    voc.add_argument("--classes", nargs="+", action="extend", help="default: VOC's 20")
 
     table = formats.add_parser("csv", help="a table, each row an image")
     _common(table)

@@ -30,7 +30,6 @@ def run(args: argparse.Namespace) -> None:
     import json
 
     from mlrpl.config.options import Options
-    from mlrpl.embeddings.checks import check_finite
     from mlrpl.errors import UserError
     from mlrpl.evaluation.average_precision import mean_average_precision
     from mlrpl.training.run import Setting, run_setting
@@ -58,7 +57,6 @@ def run(args: argparse.Namespace) -> None:
         clip=args.clip,
         context=args.context,
     )
-    check_finite(args.glove)
     run_setting(
         *(setting, args.output_dir, args.device, args.threads),
         mean_ap=mean_average_precision,

@@ -28,7 +28,6 @@ NO_NUMBERS = {
     "data.index": "reading and writing; the rules that make an index name it",
     "data.checks": "what is refused",
     "data.splits": "what is refused, and what is warned of",
-    "embeddings.checks": "what is refused",
     "demo.workers": "which process draws a picture",
     "training.checkpoints": "a training that goes on ends with the same bits",
 }

@@ -5,10 +5,11 @@ their types, ranges, defaults and meaning, and where each applies. A method stri
 the name of a method of the config followed by any number of overrides,
 `sarl+loss=p_bce+lr=0.01`.
 
-Two keys of the schema are this project's own:
+Three keys of the schema are this project's own:
 
 - `parts`: the option chooses a part of the method (a head, a transfer, a loss); of each
   name it says which class of which module that is, and these names are its `enum`.
+- `tokens`: of the option `head`, the heads that read the tokens' feature files;
 - `when`: where the option applies: `{loss: [p_asl]}`, with several keys where all of
   them hold; in a list of such mappings, one of them. An option that is named there must
   apply itself. If the first key chooses a part, the option is one of that part, and its
@@ -135,6 +136,11 @@ def part_modules(chosen: Mapping[str, Any]) -> list[str]:
         for kind, spec in options_schema()["properties"].items()
         if "parts" in spec and kind in chosen
     ]
+
+
+def reads_tokens(chosen: Mapping[str, Any]) -> bool:
+    """Say whether the head of a run's options reads tokens, not maps (`Head.reads`)."""
+    return chosen["head"] in options_schema()["properties"]["head"]["tokens"]
 
 
 def _cases(spec: Mapping[str, Any]) -> list[Mapping[str, list]]:

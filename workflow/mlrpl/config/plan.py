@@ -4,6 +4,7 @@ Plain values in and out, so that Snakemake can compare them between two runs.
 """
 
 import itertools
+import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -215,6 +216,11 @@ def images_of(config: Mapping[str, Any], dataset: str) -> str:
     return config["datasets"][dataset]["same_images_as"] or dataset
 
 
+def features_folder(config: Mapping[str, Any], method: str) -> str:
+    """Return where a run's feature files are below a split's: `tokens/` or here."""
+    return "tokens/" if options.reads_tokens(method_options(config, method)) else ""
+
+
 def source(config: Mapping[str, Any], dataset: str, file: str) -> str:
     """Return the path of a data set's file: below its root, or as downloaded."""
     dataset = images_of(config, dataset)
@@ -287,19 +293,30 @@ def flags(values: Mapping[str, Any]) -> str:
 
     `None`, `False` and empty ones are left out, `True` is the flag alone, a list
     follows its flag, and a mapping follows it as KEY=VALUE. {"member": "a b"} gives
-    "--member 'a b'".
+    "--member 'a b'". A text that begins like a flag is joined to its own by a `=`, and
+    a mapping with a key that KEY=VALUE could not give back is one of JSON.
     """
     words: list[str] = []
     for name, value in values.items():
         if value is None or value is False or value == [] or value == {}:
             continue
-        words.append(f"--{name.replace('_', '-')}")
+        flag = f"--{name.replace('_', '-')}"
         if isinstance(value, Mapping):
-            words += [f"{key}={value[key]}" for key in sorted(value)]
+            if any("=" in key or key[:1] in ("-", "{", "") for key in value):
+                words.append(f"{flag}={json.dumps(value, sort_keys=True)}")
+            else:
+                words += [flag, *(f"{key}={value[key]}" for key in sorted(value))]
         elif isinstance(value, list | tuple):
-            words += map(str, value)
-        elif value is not True:
-            words.append(str(value))
+            if any(text.startswith("-") for text in value if isinstance(text, str)):
+                words += [f"{flag}={text}" for text in value]
+            else:
+                words += [flag, *map(str, value)]
+        elif value is True:
+            words.append(flag)
+        elif str(value).startswith("-"):
+            words.append(f"{flag}={value}")
+        else:
+            words += [flag, str(value)]
     return shlex.join(words)
 
 

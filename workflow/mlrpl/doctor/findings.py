@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlrpl.doctor import class_names, needs, sources
 from mlrpl.doctor import machine as machines
-from mlrpl.doctor import needs, sources
 from mlrpl.doctor.contents import content_faults
 
 # A run is not ready to start if it would take longer than this, whatever else is right.
@@ -88,6 +88,7 @@ def examine(
     faults += [file.fault for file in files if file.fault]
     faulty = [file.path for file in files if file.fault]
     faults += content_faults(config, work.datasets, faulty)
+    faults += class_names.text_faults(config, work.datasets)
     faults += [fault for disk in disks if (fault := _disk_fault(disk))]
     faults += _memory_faults(memory, machine)
     faults += _time_faults(time, cuda, config["device"])

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mlrpl.encoder.images import Preparation
+from mlrpl.encoder.images import TURNED, Preparation
 from mlrpl.errors import UserError
 from mlrpl.methods.inputs import Inputs
 from mlrpl.prediction.trained import Encoder, Trained, build_method, read_thresholds
@@ -42,14 +42,19 @@ class Layout:
     record: dict[str, Any]
 
     @property
+    def images(self) -> str:
+        """The data set whose images and features the run's data set has."""
+        return self.record.get("same_images_as", self.record["dataset"])
+
+    @property
     def clip(self) -> Path:
         """The text side of CLIP."""
-        return self.results / f"clip/{self.record['dataset']}.safetensors"
+        return self.results / f"clip/{self.images}.safetensors"
 
     @property
     def glove(self) -> Path:
         """The class vectors."""
-        return self.results / f"data/{self.record['dataset']}/glove.npy"
+        return self.results / f"data/{self.images}/glove.npy"
 
     @property
     def known(self) -> Path:
@@ -59,8 +64,9 @@ class Layout:
 
     def features(self, split: str) -> list[Path]:
         """The feature files of a split that are there, in the order of the shards."""
-        folder = self.results / f"features/{self.record['dataset']}/{split}"
-        return sorted(folder.glob("[0-9]*.h5"), key=lambda path: (len(path.name), path))
+        folder = self.results / f"features/{self.images}/{split}"
+        found = [*folder.glob("[0-9]*.h5")] or [*folder.glob("tokens/[0-9]*.h5")]
+        return sorted(found, key=lambda path: (len(path.name), path))
 
 
 def find_layout(folder: str | PathLike) -> Layout:
@@ -106,7 +112,7 @@ def load_run(folder: str | PathLike) -> Trained:
     clip = ClipText(layout.clip)
     shards = layout.features("test") or layout.features("train")
     if not shards:
-        place = layout.results / f"features/{layout.record['dataset']}"
+        place = layout.results / f"features/{layout.images}"
         raise UserError(
             f"{place}: has no features, which say how pictures are prepared; make them "
             "with the workflow, or give a file that `mlrpl export` made"
@@ -171,7 +177,7 @@ def _described(
     try:
         with h5py.File(shard, "r") as file:
             said = dict(file.attrs)
-            channels = file["map"].shape[-1]
+            channels = file["map"].shape[-1] if "map" in file else 0
         encoder = Encoder(
             *(str(said[k]) for k in ("encoder", "pretrained", "weights_sha256"))
         )
@@ -180,6 +186,7 @@ def _described(
             mean=said["mean"].tolist(),
             std=said["std"].tolist(),
             views=json.loads(said["views"])[:1],
+            exif_rotation=said["interpolation"] == TURNED,
         )
         rows, columns = map(int, said["grid"])
     except (OSError, KeyError, ValueError, AttributeError) as error:
