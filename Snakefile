@@ -46,6 +46,15 @@ onstart:
     drop_default_rate_limit()
 
 
+# The last lines on the screen: numbers and places, or what failed.
+onsuccess:
+    say_last(endings.success(config, sorted(NAMED_RUNS)))
+
+
+onerror:
+    say_last(failed_jobs())
+
+
 # An ablation is a file with a rule `ablation_` and its name, and a target: drop one in.
 WORKFLOWS_OWN = dict(globals())
 for ablation_name in ABLATIONS:

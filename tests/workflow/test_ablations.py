@@ -160,11 +160,12 @@ def test_a_run_by_another_name_is_one_line(finished):
     )
     assert "Traceback" not in done.stdout
     # The folder is not left locked.
-    target = RUN.format("sarl+gama=1")
+    target = RUN.format("sarl+gamma_po=1")
     done = snakemake(finished.folder, target, *finished.arguments("--cores", "1"))
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == (
-        "Error: method sarl+gama=1: unknown option gama; did you mean gamma_pos?"
+        "Error: method sarl+gamma_po=1: unknown option gamma_po; did you mean "
+        "gamma_pos?"
     )
 
 

@@ -3,6 +3,7 @@
 This file alone holds functions; what they compute is in workflow/mlrpl/config/plan.py.
 """
 
+import atexit
 import functools
 import json
 import os
@@ -30,6 +31,7 @@ from mlrpl.config import names as method_names
 from mlrpl.config import shown as shown_runs
 from mlrpl.config.validation import validate
 from mlrpl.errors import UserError
+from mlrpl.reporting import endings
 from mlrpl.runtime import forkserver
 
 
@@ -45,6 +47,24 @@ def drop_default_rate_limit():
     limit = getattr(scheduler, "job_rate_limiter", None)
     if workflow.local_exec and limit and (limit.max_jobs, limit.timespan) == (100, 1):
         scheduler.job_rate_limiter = None
+
+
+def say_last(text):
+    """Print below all that Snakemake still says."""
+    if text:
+        atexit.register(print, text, file=sys.stderr)
+
+
+def failed_jobs():
+    """What to say of the jobs that failed; of several, of the first in order of rules."""
+    failed = getattr(workflow.scheduler, "failed", ())
+    jobs = sorted((job for job in failed if not job.is_group()), key=str)
+    if not jobs:
+        return ""
+    job, *others = jobs
+    return endings.failure(
+        job.rule.name, job.wildcards_dict, [str(log) for log in job.log], len(others)
+    )
 
 
 def one_line(error):
