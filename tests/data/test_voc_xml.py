@@ -27,6 +27,7 @@ def wrapped(objects: str = OBJECTS) -> str:
         f"<annotations>{wrapped()}</annotations>",
         wrapped(f"<objects>{OBJECTS}</objects>"),
         wrapped(f"<a><b>{OBJECTS}</b></a>"),
+        f"<doc>{OBJECTS}</doc>",
         wrapped()
         .replace("object", "Object")
         .replace("name>", "NAME>")
@@ -57,7 +58,7 @@ def test_a_picture_without_objects_has_none(text):
         ("<annotations></annotations>", "its top is <annotations> and has no annot"),
         (f"<annotations>{wrapped()}{wrapped()}</annotations>", "has 2 annotations"),
         ("<html><body>404</body></html>", "its top is <html> and has no annotation"),
-        (f"<doc>{OBJECTS}</doc>", "its top is <doc>"),
+        (f"<doc><objects>{OBJECTS}</objects></doc>", "its top is <doc>"),
         (wrapped("<obj><name>cat</name><bndbox/></obj>"), "has a bndbox and no object"),
         (wrapped("<item><polygon/></item>"), "has a polygon and no object; put"),
         (wrapped("<object><difficult>yes</difficult></object>"), "difficult is 'yes'"),

@@ -87,9 +87,9 @@ def _no_xml(where: str, reason: Exception) -> UserError:
 
 
 def _annotation(root: ElementTree.Element, where: str) -> ElementTree.Element:
-    """Return the element of one annotation."""
+    """Return the element of one annotation: the top, whatever it is called."""
     found = list(_outermost(root, "annotation"))
-    if _tag(root) == "annotation":
+    if _tag(root) == "annotation" or any(_tag(item) == "object" for item in root):
         found = [root]
     if len(found) != 1:
         many = f"{len(found)} annotations" if found else "no annotation"
