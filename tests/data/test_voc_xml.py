@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlrpl.data.voc_xml import VocObject, read_objects
+from mlrpl.data.voc_xml import VocObject, read_annotation
 from support.data_files import fails
 
 CAT, DOG = VocObject("cat", False), VocObject("dog", True)
@@ -10,6 +10,10 @@ OBJECTS = (
     "<object><name>cat</name><part><name>head</name><bndbox/></part></object>"
     "<object><name> dog </name><difficult> 1 </difficult><bndbox/></object>"
 )
+
+
+def read_objects(data: bytes, where: str) -> list[VocObject]:
+    return list(read_annotation(data, where).objects)
 
 
 def wrapped(objects: str = OBJECTS) -> str:
@@ -108,3 +112,15 @@ def test_text_in_no_encoding_that_it_says_is_refused(declared):
     text += wrapped("<object><name>\xff\xff\xfe</name></object>").encode("latin-1")
     message = fails(read_objects, text, "x.xml", match=r"^x\.xml: ")
     assert declared in message or "is not XML" in message
+
+
+def test_boxes_and_sizes_are_found_in_every_dialect():
+    text = (
+        "<Annotation><Size><Width> 4 </Width></Size><Object><Name>cat</Name><BndBox>"
+        "<XMin>1</XMin><YMax>2.5</YMax></BndBox><part><bndbox><xmin>9</xmin></bndbox>"
+        "</part></Object><object><name>dog</name></object></Annotation>"
+    )
+    found = read_annotation(text.encode(), "x.xml")
+    assert found.size == (" 4 ", None)
+    edges = [item.edges for item in found.objects]
+    assert edges == [("1", None, None, "2.5"), (None,) * 4]
