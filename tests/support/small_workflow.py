@@ -23,6 +23,7 @@ SMALL = {
     },
     "glove": {"root": "vectors"},
     "encoder": {"model": "own/model.json", "pretrained": "own/weights.pt"},
+    "ablations": ["pooled", "transfer"],
     "experiments": {
         "table2": {"seeds": [0], "systems": None},
         "table3": None,
