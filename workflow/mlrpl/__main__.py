@@ -39,6 +39,7 @@ COMMANDS = {
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
     "figure": "a figure as PDF and PNG beside the published numbers",
     "compare": "methods against one of them, or two folders of results, with intervals",
+    "runs": "what has run and its mAP, or two runs class by class",
     "tune": "a method's trials by validation mAP, or the recipes that won",
     "methods": "what each method is made of, where it is from, what it trains",
     "bench": "how fast this machine is: encoder, cache, training step, evaluation",
@@ -48,7 +49,7 @@ COMMANDS = {
 
 
 # Commands whose product is what they print; of the others it is a note.
-PRINTED = ("bench", "doctor", "methods")
+PRINTED = ("bench", "doctor", "methods", "runs")
 
 
 def main(argv: list[str] | None = None) -> int:

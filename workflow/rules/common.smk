@@ -26,7 +26,7 @@ os.environ.update(
 )
 sys.path.insert(0, str(WORKFLOW))
 
-from mlrpl.config import ablations, dependencies, files, plan, specs, targets
+from mlrpl.config import ablations, dependencies, files, made, plan, specs, targets
 from mlrpl.config.validation import validate
 from mlrpl.errors import UserError
 from mlrpl.reporting import endings
@@ -221,6 +221,21 @@ def settings(
 def named_metrics(wildcards):
     """Input function: the metrics of all runs that `settings` was asked for."""
     return [f"<results>/runs/{run}/metrics.json" for run in sorted(NAMED_RUNS)]
+
+
+@functools.cache
+def made_besides():
+    """The metrics of runs that are there though nothing names them, up to date ones."""
+    return [
+        str(run.metrics)
+        for run in made.made_runs(config)
+        if run.current and run.name not in NAMED_RUNS
+    ]
+
+
+def other_metrics(wildcards):
+    """Parameter: what metrics.csv has besides its input, runs made as targets."""
+    return made_besides()
 
 
 def experiment(name):
