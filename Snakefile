@@ -78,14 +78,28 @@ rule ablations:
         [getattr(rules, f"ablation_{name}").output for name in ABLATIONS],
 
 
+# What the report's first page shows, and all that a run makes besides.
+RESULTS = [
+    *rules.tables.input,
+    *rules.figures.input,
+    *rules.metrics.input,
+    *(
+        path
+        for name in CHOSEN_ABLATIONS
+        for path in getattr(rules, f"ablation_{name}").output
+    ),
+]
+
+
+include: "workflow/rules/report.smk"
+
+
 rule all:
     """Tables, figures, metrics, and the ablations that the configuration chooses."""
     default_target: True
     input:
-        rules.tables.input,
-        rules.figures.input,
-        rules.metrics.input,
-        [getattr(rules, f"ablation_{name}").output for name in CHOSEN_ABLATIONS],
+        RESULTS,
+        rules.overview.output,
 
 
 check_targets()

@@ -57,7 +57,7 @@ def test_folders_that_cannot_be_listed_are_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(folder.os, "walk", refused)
     with open_archive(tmp_path) as archive:
-        names = Names(archive)
+        names = Names.of(archive)
     assert names.find("a.jpg") == "a.jpg"
     for name in ("shut/b.jpg", "c.png"):
         assert names.hint(name) == ", where shut cannot be listed (Permission denied)"

@@ -111,8 +111,8 @@ def test_a_training_depends_on_its_own_parts_alone():
 # The command of each rule that makes numbers, and what it may import besides: the
 # formats and parts that another rule or run is for, who makes the demo's weights, and
 # what is looked at before the first image.
-COCO, VOC = ("data.coco", "data.coco_json"), ("data.voc", "data.voc_xml")
-CSV = ("data.csv_table",)
+COCO = ("data.coco", "data.coco_json", "data.json_files")
+VOC, CSV = ("data.voc", "data.voc_xml"), ("data.csv_table",)
 COMMANDS = {
     "index_coco": ("index", [*VOC, *CSV]),
     "index_voc": ("index", [*COCO, *CSV]),
@@ -130,7 +130,12 @@ COMMANDS = {
     "table": ("table", []),
     "figure": ("figure", []),
     "trials": ("tune", []),
-    "recipes": ("tune", []),
+    # The tables of trials are another rule's.
+    "recipes": (
+        "tune",
+        closure(["reporting.tuning_grid", "reporting.table_formats"])
+        - closure(["reporting.tuning"]),
+    ),
 }
 
 

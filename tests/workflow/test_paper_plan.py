@@ -49,6 +49,7 @@ def test_paper_grid_is_planned_offline(paper_plan):
         "collect": 1,
         **dict.fromkeys(["table2", "table3", "table4"], 1),
         **dict.fromkeys(["figure4", "figure7", "figure8"], 1),
+        **dict.fromkeys(["curves", "classes", "overview"], 1),
         "all": 1,
     }
 

@@ -27,6 +27,8 @@ os.environ.update(
 sys.path.insert(0, str(WORKFLOW))
 
 from mlrpl.config import ablations, dependencies, files, made, plan, specs, targets
+from mlrpl.config import names as method_names
+from mlrpl.config import shown as shown_runs
 from mlrpl.config.validation import validate
 from mlrpl.errors import UserError
 from mlrpl.reporting import endings
@@ -98,6 +100,8 @@ ABLATION_CONTENTS = {}
 ABLATION_RULES = {}
 # The ablation whose file is being read.
 READING = {"ablation": None}
+# What rules give the report, for its first page: file, section, title and caption.
+REPORTED = []
 
 
 wildcard_constraints:
@@ -218,9 +222,11 @@ def settings(
     return [f"<results>/runs/{run}/{file}" for run in runs]
 
 
-def named_metrics(wildcards):
-    """Input function: the metrics of all runs that `settings` was asked for."""
-    return [f"<results>/runs/{run}/metrics.json" for run in sorted(NAMED_RUNS)]
+def named(file, chosen=sorted):
+    """Input function: a file of all runs that `settings` was asked for, or of some."""
+    return lambda wildcards: [
+        f"<results>/runs/{run}/{file}" for run in chosen(sorted(NAMED_RUNS))
+    ]
 
 
 @functools.cache
@@ -271,18 +277,56 @@ def shown(printed=(), **runs):
     }
 
 
+def reported(path, labels, category=None, caption=None, folded=False):
+    """A file for the report, and for its first page."""
+    if category:
+        said = [text for text in labels.values() if isinstance(text, str)]
+        item = {"section": category, "title": ": ".join(said)}
+        if caption:  # a path from the rule's file, as Snakemake takes it
+            here = workflow.current_basedir.get_path_or_uri(secret_free=True)
+            item["caption"] = (Path(str(here)) / caption).read_text("utf-8")
+        REPORTED.append((path, {**item, "folded": folded}))
+    return report(path, labels=labels, category=category, caption=caption)
+
+
+def first_page(files):
+    """What of some files the report's first page shows, and as what.
+
+    Returns:
+        Paths, and for each an item of workflow/schemas/overview.schema.yaml.
+    """
+    asked = {str(path) for path in files}
+    found = {}
+    for pattern, item in REPORTED:
+        path = pattern.replace("<results>", config["results"])
+        if "<ablation>" not in path:
+            found[path] = item
+            continue
+        for name, contents in ABLATION_CONTENTS.items():
+            said = {"title": name, "caption": contents["caption"]}
+            found[path.replace("<ablation>", name)] = {**item, **said}
+    return {path: item for path, item in found.items() if path in asked}
+
+
+def own_name(prefix):
+    """A label: the name of what a rule makes, where it has no other."""
+    if "<ablation>" in prefix:
+        return lambda wildcards, output: Path(output[0]).stem
+    return Path(prefix).name
+
+
 def table_files(prefix, labels=None, **in_report):
     """The files of a table; the HTML goes into the report."""
     files = {kind: f"{prefix}.{kind}" for kind in ("csv", "md", "tex", "html")}
-    labels = labels or {"table": Path(prefix).name}
-    return {**files, "html": report(files["html"], labels=labels, **in_report)}
+    labels = labels or {"table": own_name(prefix)}
+    return {**files, "html": reported(files["html"], labels, **in_report)}
 
 
 def figure_files(prefix, labels=None, **in_report):
     """The files of a figure; the PNG goes into the report."""
     files = {kind: f"{prefix}.{kind}" for kind in ("pdf", "png")}
-    labels = labels or {"figure": Path(prefix).name}
-    return {**files, "png": report(files["png"], labels=labels, **in_report)}
+    labels = labels or {"figure": own_name(prefix)}
+    return {**files, "png": reported(files["png"], labels, **in_report)}
 
 
 def ablation_file(name):

@@ -34,15 +34,15 @@ rule evaluate:
 
 rule collect:
     input:
-        metrics=named_metrics,
+        metrics=named("metrics.json"),
     output:
-        metrics=report(
+        metrics=reported(
             "<results>/tables/metrics.csv",
             category="Tables",
             caption="../report/metrics.rst",
             labels={"table": "metrics.csv", "shows": "every number of every run"},
         ),
-        per_class=report(
+        per_class=reported(
             "<results>/tables/per_class_ap.csv",
             category="Tables",
             caption="../report/per_class.rst",

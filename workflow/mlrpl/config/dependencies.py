@@ -53,7 +53,7 @@ def training_modules(chosen: Mapping[str, Any]) -> list[str]:
     """Return the modules that a training starts from: the loop, and its own parts.
 
     Args:
-        chosen: the options that apply to the run (`options.resolve`).
+        chosen: the options that apply to the run (`method_strings.resolve`).
     """
     loop = ["training.run", "evaluation.average_precision"]
     return loop + options.part_modules(chosen)

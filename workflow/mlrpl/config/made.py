@@ -51,8 +51,7 @@ def _is_current(config: Mapping[str, Any], metrics: Path) -> bool:
     method = metrics.parts[-4]
     try:
         record = json.loads(metrics.with_name("run.json").read_text(encoding="utf-8"))
-        return plan.canonical(config, method) == method and record[
-            "options"
-        ] == plan.method_options(config, method)
+        same_name = plan.canonical(config, method) == method
+        return same_name and record["options"] == plan.method_options(config, method)
     except (OSError, ValueError, KeyError, TypeError, UserError):
         return False

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlrpl.config import names, options
+from mlrpl.config import method_strings, names, options
 from mlrpl.errors import UserError
 
 Names = str | Iterable[str]
@@ -26,13 +26,13 @@ def sources(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def canonical(config: Mapping[str, Any], method: str) -> str:
-    """Return the one name of a method with overrides (`options.canonical`)."""
-    return options.canonical(method, *sources(config))
+    """Return the one name of a method with overrides (`method_strings.canonical`)."""
+    return method_strings.canonical(method, *sources(config))
 
 
 def method_options(config: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """Return every option of a method with overrides (`options.resolve`)."""
-    return options.resolve(method, *sources(config))
+    """Return every option of a method with overrides (`method_strings.resolve`)."""
+    return method_strings.resolve(method, *sources(config))
 
 
 def proportion(value: float) -> str:
@@ -168,7 +168,7 @@ def spec(
 
 def _overrides(values: Mapping[str, Any]) -> str:
     """Return options as a method string has them: a=1+b=2."""
-    return "+".join(f"{k}={options.format_value(v)}" for k, v in values.items())
+    return "+".join(f"{k}={method_strings.format_value(v)}" for k, v in values.items())
 
 
 def _run(config: Mapping[str, Any], name: str) -> str | None:
@@ -192,15 +192,16 @@ def _panel(
         values = {key: chosen.get(key) for key in fixed}
         if option in chosen and values == dict(fixed):
             # Printed after the plain method: "Ours+gamma_pos=0".
-            value = options.format_value(chosen[option])
+            value = method_strings.format_value(chosen[option])
             plain = names.printed(config, entry["name"].partition("+")[0])
             printed = [f"{plain}+{option}={value}", *entry["published"]]
             found = {**entry, "x": chosen[option], "published": printed}
             methods[entry["name"]] = found
             base = method_options(config, entry["name"].partition("+")[0])
             defaults.add(base.get(option))
-    default = {"default": defaults.pop()} if len(defaults) == 1 else {}
-    return {**panel, **default, "methods": list(methods.values())}
+    default = defaults.pop() if len(defaults) == 1 else None
+    marked = {} if default is None else {"default": default}
+    return {**panel, **marked, "methods": list(methods.values())}
 
 
 def _dataset_entry(config: Mapping[str, Any], name: str) -> dict[str, str]:

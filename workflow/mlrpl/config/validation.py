@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from mlrpl.config import files, masks, options, plan, tuning
+from mlrpl.config import files, masks, method_strings, options, plan, tuning
 from mlrpl.config.paths import PROJECT, expand_paths
 from mlrpl.config.plain import check_plain, kind_of
 from mlrpl.errors import UserError
@@ -181,7 +181,7 @@ def _fill(value: Any, schema: Mapping[str, Any]) -> None:
     """Put the schema's defaults where a mapping lacks a key, all the way down.
 
     The options are left alone: a method's own options go over those of all methods, and
-    only then come their defaults (`options.resolve`).
+    only then come their defaults (`method_strings.resolve`).
     """
     if not isinstance(value, dict) or schema.get("title") == "Options of one training":
         return
@@ -272,7 +272,7 @@ def _check_methods(config: Mapping[str, Any]) -> None:
                     f"are {', '.join(config['methods'])}"
                 )
     for name in config["methods"]:
-        options.check_method(name, *plan.sources(config))
+        method_strings.check_method(name, *plan.sources(config))
 
 
 def _check_experiment(

@@ -7,6 +7,7 @@ from typing import Any
 from mlrpl.doctor import class_names, needs, sources
 from mlrpl.doctor import machine as machines
 from mlrpl.doctor.contents import content_faults
+from mlrpl.doctor.notes import notes
 
 # A run is not ready to start if it would take longer than this, whatever else is right.
 LONGEST = 180 * 86400
@@ -41,6 +42,7 @@ class Findings:
         memory: of the trainings; None when none is left.
         time: a rough time.
         faults: one line for each thing without which the run would fail.
+        notes: one line for each thing that does not stop it.
     """
 
     machine: machines.Machine
@@ -54,6 +56,7 @@ class Findings:
     memory: needs.MemoryNeed | None
     time: needs.TimeNeed
     faults: Sequence[str]
+    notes: Sequence[str]
 
 
 def examine(
@@ -104,6 +107,7 @@ def examine(
         memory=memory,
         time=time,
         faults=faults,
+        notes=notes(config, work.datasets, machine.shared_memory),
     )
 
 

@@ -10,7 +10,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from safetensors import SafetensorError
@@ -20,8 +19,9 @@ from mlrpl.encoder.images import TURNED, Preparation
 from mlrpl.errors import UserError
 from mlrpl.methods.inputs import Inputs
 from mlrpl.prediction.trained import Encoder, Trained, build_method, read_thresholds
+from mlrpl.runtime import hdf5
 from mlrpl.text.clip_text import ClipText
-from mlrpl.training.run import read_array
+from mlrpl.training.stored import read_array
 from mlrpl.training.validation_split import divided
 
 NEEDED = ("run.json", "weights.safetensors")
@@ -124,11 +124,11 @@ def load_run(folder: str | PathLike) -> Trained:
                 f"{path}: is of another encoder than the run {folder} was trained "
                 "with; make the run again"
             )
-    known = read_array(str(layout.known), (None, len(clip.classes)), "drop")
+    known = read_array(str(layout.known), (None, len(clip.classes)), "drop", "iu")
     options = layout.record["options"]
     share = options.get("validation", 0)
     kept, _ = divided(known, share, layout.record["seed"])
-    vectors = read_array(str(layout.glove), (len(clip.classes), None), "glove")
+    vectors = read_array(str(layout.glove), (len(clip.classes), None), "glove", "f")
     inputs = Inputs(
         map_channels=channels,
         embed_dim=clip.tensor("text_projection").shape[1],
@@ -174,24 +174,21 @@ def _described(
     shard: Path,
 ) -> tuple[Encoder, Preparation, int, tuple[int, int]]:
     """Return what a feature file says of encoder, preparation, channels and grid."""
-    try:
-        with h5py.File(shard, "r") as file:
-            said = dict(file.attrs)
-            channels = file["map"].shape[-1] if "map" in file else 0
-        encoder = Encoder(
-            *(str(said[k]) for k in ("encoder", "pretrained", "weights_sha256"))
-        )
+    with hdf5.reading(
+        shard,
+        missing="make it with the workflow",
+        damaged="is not a whole feature file",
+        remedy="make it again with the workflow",
+    ) as file:
+        channels = hdf5.array_of(file, "map").shape[-1] if "map" in file else 0
+        names = ("encoder", "pretrained", "weights_sha256")
+        encoder = Encoder(*(hdf5.text_of(file, name) for name in names))
         preparation = Preparation(
-            image_size=int(said["image_size"]),
-            mean=said["mean"].tolist(),
-            std=said["std"].tolist(),
-            views=json.loads(said["views"])[:1],
-            exif_rotation=said["interpolation"] == TURNED,
+            image_size=hdf5.number_of(file, "image_size"),
+            mean=file.attrs["mean"].tolist(),
+            std=file.attrs["std"].tolist(),
+            views=json.loads(hdf5.text_of(file, "views"))[:1],
+            exif_rotation=hdf5.text_of(file, "interpolation") == TURNED,
         )
-        rows, columns = map(int, said["grid"])
-    except (OSError, KeyError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"{shard}: is not a whole feature file ({' '.join(str(error).split())}); "
-            "make it again with the workflow"
-        ) from error
+        rows, columns = map(int, file.attrs["grid"])
     return encoder, preparation, channels, (rows, columns)

@@ -81,6 +81,20 @@ def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
         frame.to_csv(temporary, index=False, lineterminator="\n")
 
 
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """Return a table that `write_csv` wrote, names as text.
+
+    Raises:
+        UserError: a file that cannot be read, or that is no such table.
+    """
+    text = dict.fromkeys(("dataset", "method", "class", "seeds", "title"), str)
+    try:
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UserError(f"{path}: {reason}; let the workflow make it again") from error
+
+
 def _read_all(paths: Iterable[str | Path]) -> list[tuple[str | Path, dict[str, Any]]]:
     """Read every file, refusing a setting that comes twice."""
     seen: dict[tuple, str | Path] = {}
