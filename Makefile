@@ -41,6 +41,7 @@ $(VENV)/run.stamp: envs/requirements.txt
 	$(if $(FOUND),,$(error $(NO_PYTHON)))
 	$(FOUND) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --requirement $<
+	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 $(VENV)/test.stamp: envs/requirements-test.txt $(VENV)/run.stamp

@@ -26,7 +26,7 @@ os.environ.update(
 )
 sys.path.insert(0, str(WORKFLOW))
 
-from mlrpl.config import ablations, dependencies, files, plan, specs, targets
+from mlrpl.config import ablations, dependencies, files, made, plan, specs, targets
 from mlrpl.config import names as method_names
 from mlrpl.config import shown as shown_runs
 from mlrpl.config.validation import validate
@@ -227,6 +227,21 @@ def named(file, chosen=sorted):
     return lambda wildcards: [
         f"<results>/runs/{run}/{file}" for run in chosen(sorted(NAMED_RUNS))
     ]
+
+
+@functools.cache
+def made_besides():
+    """The metrics of runs that are there though nothing names them, up to date ones."""
+    return [
+        str(run.metrics)
+        for run in made.made_runs(config)
+        if run.current and run.name not in NAMED_RUNS
+    ]
+
+
+def other_metrics(wildcards):
+    """Parameter: what metrics.csv has besides its input, runs made as targets."""
+    return made_besides()
 
 
 def experiment(name):

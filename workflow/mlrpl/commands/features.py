@@ -43,8 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shard", type=int, default=0, help="counted from 0")
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=64,
+        help="images that pass the encoder at once",
+    )
+    parser.add_argument("--threads", type=int, default=1, help="that decode images")
     parser.add_argument("--output", required=True, help="HDF5")
 
 

@@ -21,8 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context", help="tokens of context_init, JSON; not for a random start"
     )
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--device",
+        default="auto",
+        choices=["auto", "cpu", "cuda"],
+        help="auto: the GPU if there is one",
+    )
+    parser.add_argument("--threads", type=int, default=1, help="of torch on a CPU")
     parser.add_argument("--output-dir", required=True)
 
 
