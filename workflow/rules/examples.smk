@@ -232,6 +232,7 @@ rule localisation:
         spec=spec(
             {
                 "title": "How well attention finds the objects of a class",
+                "titles": {"sarl+visual=semantic_attention": "SARL, semantic attention"},
                 "layout": "proportions",
             },
             **experiment("localisation"),
