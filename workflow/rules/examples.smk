@@ -232,7 +232,9 @@ rule localisation:
         spec=spec(
             {
                 "title": "How well attention finds the objects of a class",
-                "titles": {"sarl+visual=semantic_attention": "SARL, semantic attention"},
+                "titles": {
+                    "sarl+visual=semantic_attention": "SARL, semantic attention"
+                },
                 "layout": "proportions",
             },
             **experiment("localisation"),
