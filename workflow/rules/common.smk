@@ -128,10 +128,10 @@ def of_format(name):
     return either(d for d in DATASETS if DATASETS[d]["format"] == name)
 
 
-def split_file(key):
-    """Input function: a split's images, annotations or labels."""
+def split_file(key, split=None):
+    """Input function: images, annotations or labels of the split; a wildcard if None."""
     return lambda wildcards: plan.split_source(
-        config, wildcards.dataset, wildcards.split, key
+        config, wildcards.dataset, split or wildcards.split, key
     )
 
 
@@ -167,10 +167,10 @@ def shards(split):
     ]
 
 
-def flags(wildcards, *keys):
+def flags(wildcards, *keys, split=None):
     """Command line arguments of a data set's keys and, given a split, of the split's."""
     entry = DATASETS[wildcards.dataset]
-    entry = {**entry, **entry["splits"].get(wildcards.get("split"), {})}
+    entry = {**entry, **entry["splits"].get(split or wildcards.get("split"), {})}
     return plan.flags({key: entry.get(key) for key in keys})
 
 
@@ -313,6 +313,42 @@ def own_name(prefix):
     if "<ablation>" in prefix:
         return lambda wildcards, output: Path(output[0]).stem
     return Path(prefix).name
+
+
+def example_files(name):
+    """The files of examples of a figure, one a data set; its runs go into metrics.csv."""
+    settings(**experiment(name))
+    datasets = config["experiments"].get(name, {}).get("datasets", [])
+    return [f"<results>/examples/{name}/{dataset}.h5" for dataset in datasets]
+
+
+def run_files(wildcards):
+    """Input function: the files of all runs of a figure on a data set."""
+    runs = plan.runs_of(config, wildcards.figure, wildcards.dataset)
+    masks = {run.split("/", 2)[2] for run in runs}
+    known = f"<results>/data/{wildcards.dataset}/known"
+    return {
+        "record": [f"<results>/runs/{run}/run.json" for run in runs],
+        "weights": [f"<results>/runs/{run}/weights.safetensors" for run in runs],
+        "scores": [f"<results>/runs/{run}/scores.h5" for run in runs],
+        "known": [f"{known}/{mask}.npy" for mask in sorted(masks)],
+    }
+
+
+def map_shards(wildcards):
+    """Input function: the maps of the test images, for a figure that shows them."""
+    if EXAMPLES[wildcards.figure] == "scores":
+        return []
+    return maps_of_test(wildcards)
+
+
+def maps_of_test(wildcards):
+    """Input function: the maps of all test images."""
+    count = DATASETS[wildcards.dataset]["splits"]["test"]["shards"]
+    return [
+        of_images(f"<results>/features/{{dataset}}/test/{shard}.h5")(wildcards)
+        for shard in range(count)
+    ]
 
 
 def table_files(prefix, labels=None, **in_report):
