@@ -13,13 +13,8 @@ use rule table_ablation as ablation_rivals with:
             title="mAP of other methods for partial labels on the same features",
             method=[
                 *("sarl", "linear_probe"),
-                *(
-                    "dualcoop",
-                    "dualcoop_pp",
-                    "tai_dpt",
-                    "positive_coop",
-                    "vision_only",
-                ),
+                *("dualcoop", "dualcoop_pp", "tai_dpt"),
+                *("positive_coop", "vision_only"),
                 *("an", "an_ls", "wan", "epr", "role", "em", "em_apl"),
                 *("ll_r", "ll_ct", "ll_cp", "boost_lu"),
                 *("splc", "hill", "csl", "pu_mlc", "gpr"),
