@@ -48,7 +48,7 @@ def test_the_commands_target_is_an_ablation_of_configured_methods(page, reposito
     config = validate(yaml.safe_load((repository / "config.yaml").read_text()))
     assert "rivals" in ablations.names() and "rivals" not in config["ablations"]
     runs = ablations.runs(config, ablations.FOLDER / "rivals.smk")
-    methods = {run.split("/")[1] for run in runs}
+    methods = {run.split("/")[1].partition("+")[0] for run in runs}
     systems = set(config["experiments"]["table2"]["systems"]["methods"])
     coop = {"coop", "coop_csp", "coop_sd"}
     assert methods == set(config["methods"]) - systems - coop
