@@ -44,7 +44,9 @@ def test_the_configuration_is_valid(page, repository):
 
 
 def test_the_commands_target_is_an_ablation_of_configured_methods(page, repository):
-    assert set(re.findall(r"snakemake (\w+)", page)) == {"ablation_rivals"}
+    assert set(re.findall(r"snakemake (\w+)", page)) == {
+        *("ablation_rivals", "ablation_rivals_half")
+    }
     config = validate(yaml.safe_load((repository / "config.yaml").read_text()))
     assert "rivals" in ablations.names() and "rivals" not in config["ablations"]
     runs = ablations.runs(config, ablations.FOLDER / "rivals.smk")
@@ -53,6 +55,8 @@ def test_the_commands_target_is_an_ablation_of_configured_methods(page, reposito
     coop = {"coop", "coop_csp", "coop_sd"}
     assert methods == set(config["methods"]) - systems - coop
     assert {run.split("seed=")[1] for run in runs} == {"0"}
+    half = ablations.runs(config, ablations.FOLDER / "rivals_half.smk")
+    assert half == [run for run in runs if "/prop=0.5/" in run]
 
 
 def test_the_methods_that_it_names_are_there(page, repository):
