@@ -392,7 +392,8 @@ def ablation(printed=(), kind="table", **given):
         contents = {"kind": "curve", **contents}
     path = WORKFLOW / f"ablations/{name}.smk"
     ABLATION_CONTENTS[name] = {
-        "spec": spec({"title": name, **contents}, **runs),
+        # As text: what `of_ablation` returns is a function already.
+        "spec": spec({"title": name, **contents}, **runs)(None),
         "caption": ablations.caption(path) or contents.get("title", name),
     }
     return shown(printed, **runs)
