@@ -81,8 +81,8 @@ def test_a_package_without_the_projects_files_is_one_line(repository, tmp_path):
     )
     assert done.returncode == 1
     assert done.stderr == (
-        "mlrpl methods: error: the package is installed without the project's other files; "
-        "install it with `pip install --editable .` in the project's folder\n"
+        "mlrpl methods: error: the package is installed without the project's other "
+        "files; install it with `pip install --editable .` in the project's folder\n"
     )
 
 
