@@ -306,6 +306,12 @@ def first_page(files):
     return {path: item for path, item in found.items() if path in asked}
 
 
+def with_cost(name):
+    """Contents of one of the config's tables: time and memory, if it asks for them."""
+    wanted = config["experiments"].get(name, {}).get("cost", False)
+    return {"cost": True} if wanted else {}
+
+
 def own_name(prefix):
     """A label: the name of what a rule makes, where it has no other."""
     if "<ablation>" in prefix:
