@@ -283,7 +283,10 @@ def reported(path, labels, category=None, caption=None, folded=False):
         item = {"section": section, "title": ": ".join(said)}
         if caption:  # a path from the rule's file, as Snakemake takes it
             here = workflow.current_basedir.get_path_or_uri(secret_free=True)
-            item["caption"] = (Path(str(here)) / caption).read_text("utf-8")
+            file = Path(str(here)) / caption
+            text = file.read_text("utf-8") if file.is_file() else ""
+            # What Snakemake fills in for each job, the first page cannot.
+            item["caption"] = "" if "{{" in text or "{%" in text else text
         REPORTED.append((path, {**item, "folded": folded}))
     return report(path, labels=labels, category=category, caption=caption)
 
