@@ -37,6 +37,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/examples.smk"
 include: "workflow/rules/tuning.smk"
 
 
@@ -82,6 +83,7 @@ rule ablations:
 RESULTS = [
     *rules.tables.input,
     *rules.figures.input,
+    *rules.pictures_and_boxes.input,
     *rules.metrics.input,
     *(
         path

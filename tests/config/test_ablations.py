@@ -73,7 +73,8 @@ def test_the_projects_own_ablations_are_counted(valid):
     # data sets x methods x proportions, by hand
     assert counts == {
         "pooled": 2 * 3 * 3,
-        "rivals": 2 * 23 * 9,
+        "rivals": 2 * 25 * 9,
+        "rivals_half": 2 * 25 * 1,
         "transfer": 2 * 5 * 5,
     }
 

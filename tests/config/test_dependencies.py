@@ -129,6 +129,12 @@ COMMANDS = {
     "collect": ("collect", []),
     "table": ("table", []),
     "figure": ("figure", []),
+    "examples": ("examples", []),
+    "pictures": ("pictures", []),
+    "boxes_coco": ("boxes", ["data.boxes_voc"]),
+    "boxes_voc": ("boxes", ["data.boxes_coco"]),
+    "localise": ("localise", []),
+    "localisation": ("localisation", []),
     "trials": ("tune", []),
     # The tables of trials are another rule's.
     "recipes": (

@@ -59,10 +59,8 @@ def made(tmp_path_factory):
         make(kind, "--spec", json.dumps(spec), *more, str(printed), to=to)
     each = tables / "per_class_ap.csv"
     make("collect", *metrics, "--per-class", str(each), to="tables/metrics.csv")
-    make("classes", str(each), "--methods", titles, *called, to="report/classes.html")
+    make("per_class", str(each), "--methods", titles, *called, to="report/classes.html")
     make("curves", *some, "--titles", titles, *called, to="report/curves")
-    caption = folder / "caption.rst"
-    caption.write_text("What ``per_class_ap.csv`` *has*,\nin 3 * 4 < 13 words.\n")
     shown = [
         (tables / "table2.html", {"section": "Tables", "title": "Table 2"}),
         (tables / "table3.html", {"section": "Tables", "title": "Table 3"}),
@@ -74,7 +72,8 @@ def made(tmp_path_factory):
         ),
         (tables / "metrics.csv", {"section": "Tables", "title": "Every number"}),
     ]
-    shown[2][1]["caption"] = str(caption)
+    caption = "What ``per_class_ap.csv`` *has*,\nin 3 * 4 < 13 words.\n"
+    shown[2][1]["caption"] = caption
     contents = {"title": "A <report>", "about": "Of *Ruan* et al."}
     contents["items"] = [item for _, item in shown]
     files = [str(path) for path, _ in shown]
@@ -207,7 +206,7 @@ def test_the_commit_is_named_with_what_differs(tmp_path):
         (["curves", "none/history.csv"], "none/run.json: No such file or directory"),
         (["curves", "h.csv", "--titles", "[1]"], "--titles: give names and titles"),
         (
-            ["classes", "none.csv", "--methods", "{}", "--datasets", "{}"],
+            ["per_class", "none.csv", "--methods", "{}", "--datasets", "{}"],
             "none.csv: No",
         ),
     ],

@@ -12,18 +12,15 @@ use rule table_ablation as ablation_rivals with:
         **ablation(
             title="mAP of other methods for partial labels on the same features",
             method=[
-                *("sarl", "linear_probe"),
-                *(
-                    "dualcoop",
-                    "dualcoop_pp",
-                    "tai_dpt",
-                    "positive_coop",
-                    "vision_only",
-                ),
+                *("sarl", "linear_probe", "curriculum"),
+                "linear_probe+loss=p_bce+p_bce_weight=durand",
+                *("dualcoop", "dualcoop_pp", "tai_dpt"),
+                *("positive_coop", "vision_only"),
                 *("an", "an_ls", "wan", "epr", "role", "em", "em_apl"),
                 *("ll_r", "ll_ct", "ll_cp", "boost_lu"),
                 *("splc", "hill", "csl", "pu_mlc", "gpr"),
             ],
             seed=0,
+            titles={"linear_probe+loss=p_bce+p_bce_weight=durand": "Partial BCE"},
             printed=["rivals"],
         ),

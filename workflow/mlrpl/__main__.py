@@ -38,7 +38,6 @@ COMMANDS = {
     "localisation": "the table of that, beside chance",
     "examples": "test images for a figure, with scores and attention of some runs",
     "pictures": "a figure of such images as PDF and PNG",
-    "classes": "a figure of each class's AP as PDF and PNG",
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
     "figure": "a figure as PDF and PNG beside the published numbers",
     "compare": "methods against one of them, or two folders of results, with intervals",

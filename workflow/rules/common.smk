@@ -128,10 +128,10 @@ def of_format(name):
     return either(d for d in DATASETS if DATASETS[d]["format"] == name)
 
 
-def split_file(key):
-    """Input function: a split's images, annotations or labels."""
+def split_file(key, split=None):
+    """Input function: images, annotations or labels of the split; a wildcard if None."""
     return lambda wildcards: plan.split_source(
-        config, wildcards.dataset, wildcards.split, key
+        config, wildcards.dataset, split or wildcards.split, key
     )
 
 
@@ -167,10 +167,10 @@ def shards(split):
     ]
 
 
-def flags(wildcards, *keys):
+def flags(wildcards, *keys, split=None):
     """Command line arguments of a data set's keys and, given a split, of the split's."""
     entry = DATASETS[wildcards.dataset]
-    entry = {**entry, **entry["splits"].get(wildcards.get("split"), {})}
+    entry = {**entry, **entry["splits"].get(split or wildcards.get("split"), {})}
     return plan.flags({key: entry.get(key) for key in keys})
 
 
@@ -315,6 +315,42 @@ def own_name(prefix):
     return Path(prefix).name
 
 
+def example_files(name):
+    """The files of examples of a figure, one a data set; its runs go into metrics.csv."""
+    settings(**experiment(name))
+    datasets = config["experiments"].get(name, {}).get("datasets", [])
+    return [f"<results>/examples/{name}/{dataset}.h5" for dataset in datasets]
+
+
+def run_files(wildcards):
+    """Input function: the files of all runs of a figure on a data set."""
+    runs = plan.runs_of(config, wildcards.figure, wildcards.dataset)
+    masks = {run.split("/", 2)[2] for run in runs}
+    known = f"<results>/data/{wildcards.dataset}/known"
+    return {
+        "record": [f"<results>/runs/{run}/run.json" for run in runs],
+        "weights": [f"<results>/runs/{run}/weights.safetensors" for run in runs],
+        "scores": [f"<results>/runs/{run}/scores.h5" for run in runs],
+        "known": [f"{known}/{mask}.npy" for mask in sorted(masks)],
+    }
+
+
+def map_shards(wildcards):
+    """Input function: the maps of the test images, for a figure that shows them."""
+    if EXAMPLES[wildcards.figure] == "scores":
+        return []
+    return maps_of_test(wildcards)
+
+
+def maps_of_test(wildcards):
+    """Input function: the maps of all test images."""
+    count = DATASETS[wildcards.dataset]["splits"]["test"]["shards"]
+    return [
+        of_images(f"<results>/features/{{dataset}}/test/{shard}.h5")(wildcards)
+        for shard in range(count)
+    ]
+
+
 def table_files(prefix, labels=None, **in_report):
     """The files of a table; the HTML goes into the report."""
     files = {kind: f"{prefix}.{kind}" for kind in ("csv", "md", "tex", "html")}
@@ -356,7 +392,8 @@ def ablation(printed=(), kind="table", **given):
         contents = {"kind": "curve", **contents}
     path = WORKFLOW / f"ablations/{name}.smk"
     ABLATION_CONTENTS[name] = {
-        "spec": spec({"title": name, **contents}, **runs),
+        # As text: what `of_ablation` returns is a function already.
+        "spec": spec({"title": name, **contents}, **runs)(None),
         "caption": ablations.caption(path) or contents.get("title", name),
     }
     return shown(printed, **runs)

@@ -42,6 +42,16 @@ def load_config(path: Path = CONFIG_PATH) -> dict[str, Any]:
         ) from error
 
 
+def compared(config: dict[str, Any]) -> list[str]:
+    """Return the methods of the tables and figures, without overrides."""
+    found: dict[str, None] = {}
+    for entry in config["experiments"].values():
+        for group in (entry, entry.get("systems") or {}):
+            names = (name.partition("+")[0] for name in group.get("methods", ()))
+            found.update(dict.fromkeys(names))
+    return [name for name in config["methods"] if name in found]
+
+
 def make_options(sizes: Sizes, config: dict[str, Any], method: str) -> Options:
     """Return a method's options in the config, at the sizes of the benchmark."""
     changed = {

@@ -90,6 +90,12 @@ def experiment(config: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {**first, "also": [own]}
 
 
+def runs_of(config: Mapping[str, Any], name: str, dataset: str) -> list[str]:
+    """Return the runs of a table or figure on one data set; none if it is not there."""
+    found = runs(config, **experiment(config, name))
+    return [run for run in found if run.split("/")[0] == dataset]
+
+
 def spec(
     config: Mapping[str, Any],
     contents: Mapping[str, Any],

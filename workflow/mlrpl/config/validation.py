@@ -37,6 +37,9 @@ FORMATS_OF_KEY = {
     "unlisted": ["csv"],
 }
 
+# Formats whose annotations say where the objects are.
+BOXES = ("coco", "voc")
+
 
 @functools.cache
 def config_schema() -> dict[str, Any]:
@@ -104,6 +107,7 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
         plan.canonical(config, method): title
         for method, title in config["titles"].items()
     }
+    _leave_to_boxes(config)
     for name, experiment in config["experiments"].items():
         _check_experiment(f"experiments.{name}", experiment, config)
     if config["tuning"] is not None:
@@ -282,6 +286,12 @@ def _check_experiment(
     _check_datasets(where, experiment, config)
     for key in ("proportions", "seeds"):
         experiment.setdefault(key, list(config[key]))
+    for name in experiment.get("pictures", {}).get("names", {}):
+        if name not in experiment["datasets"]:
+            raise UserError(
+                f"config key {where}.pictures.names: {name} is not a data set of this "
+                f"figure; its data sets are {', '.join(experiment['datasets'])}"
+            )
     groups = {where: experiment, f"{where}.systems": experiment.get("systems") or {}}
     masks.check_proportions(groups, config["datasets"])
     for key, group in groups.items():
@@ -290,6 +300,23 @@ def _check_experiment(
                 plan.canonical(config, method)
             except UserError as error:
                 raise UserError(f"config key {key}.methods: {error}") from None
+
+
+def _leave_to_boxes(config: dict[str, Any]) -> None:
+    """Give `localisation` the data sets that have boxes; without any it is off."""
+    experiment = config["experiments"].get("localisation")
+    if experiment is None:
+        return
+    with_boxes = [n for n, d in config["datasets"].items() if d["format"] in BOXES]
+    for name in experiment.get("datasets", []):
+        if name in config["datasets"] and name not in with_boxes:
+            raise UserError(
+                f"config key experiments.localisation.datasets: {name} has no boxes, "
+                f"which the formats {' and '.join(BOXES)} have; leave it out"
+            )
+    experiment.setdefault("datasets", with_boxes)
+    if not experiment["datasets"]:
+        del config["experiments"]["localisation"]
 
 
 def _check_datasets(

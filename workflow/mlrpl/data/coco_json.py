@@ -99,6 +99,10 @@ def _entry_fault(content: Mapping[str, list]) -> str | None:
         for number, entry in enumerate(content[key]):
             if fault := _fault(entry, ids, texts):
                 return f"{key}[{number}]: {fault}"
+    # pycocotools asks for ids of annotations, which serve as names in errors alone.
+    for number, entry in enumerate(content["annotations"]):
+        if not isinstance(entry.get("id"), int | str):
+            entry["id"] = f"annotations[{number}]"
     return None
 
 
