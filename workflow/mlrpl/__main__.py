@@ -59,7 +59,7 @@ NOT_WHOLE = (
     "`pip install --editable .` in the project's folder"
 )
 
-# Commands whose product is what they print; of the others it is a note.
+# Commands whose product is what they print; what others print beside a file is a note.
 PRINTED = ("bench", "doctor", "methods", "runs", "completion")
 
 
@@ -109,7 +109,9 @@ def run_command(argv: list[str]) -> int:
     module.add_arguments(parser)
     args = parser.parse_args(argv[1:])
     try:
-        with streams.forgiving(errors_alone=command in PRINTED):
+        to_file = any(word.startswith("--output") for word in argv)
+        product = command in PRINTED or not to_file
+        with streams.forgiving(errors_alone=product):
             return carry_out(module, command, args)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -254,9 +254,7 @@ def spec(contents, **runs):
     name = READING["ablation"]
     where = f"ablation {name}" if name else f"{contents.get('title')}"
     try:
-        specs.check_keys(
-            where, contents, "figure" if "kind" in contents else "table", known=()
-        )
+        specs.check_keys(where, contents, specs.kind_of(contents), known=())
         found = plan.spec(config, contents, **runs)
         specs.check(where, found)
     except UserError as error:

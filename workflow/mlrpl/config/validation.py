@@ -20,6 +20,7 @@ from mlrpl.config.plain import check_plain, kind_of
 from mlrpl.errors import UserError
 
 SCHEMA_PATH = PROJECT / "workflow/schemas/config.schema.yaml"
+LONGEST = 400  # signs of a list of keys in a line
 PUBLISHED = PROJECT / "workflow/published"
 
 # Keys of a data set's splits, by format: those that are needed, those that are allowed.
@@ -125,6 +126,8 @@ def _faults(error: jsonschema.ValidationError) -> Iterator[tuple[int, str, str]]
         for key in sorted(set(map(str, value)) - set(schema["properties"])):
             close = difflib.get_close_matches(key, schema["properties"], n=1)
             known = ", ".join(schema["properties"])
+            if len(known) > LONGEST:
+                known = "in workflow/schemas"
             hint = f"did you mean {close[0]}?" if close else f"the keys are {known}"
             yield 0, f"{dot}{key}", f"unknown key; {hint}"
     elif error.validator == "required":
