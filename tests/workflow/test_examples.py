@@ -61,7 +61,6 @@ def test_examples_get_the_choice_and_maps_where_they_are_shown(run):
     assert choice == {"count": 2, "labels": 3, "seed": 0, "names": {"mine": ["a.jpg"]}}
     assert "--features results/features/mine/test/0.h5" in text
     text = (folder / "figure6/mine.h5").read_text()
-    assert "--features" not in text
     assert "/sarl/" in text and "/coop/" in text
     assert not (folder / "figure9/voc2007.h5").exists()
 
