@@ -71,7 +71,8 @@ def test_another_choice_draws_one_figure_anew(run):
     run.overlay({"experiments": experiments})
     plan = run.plan()
     run.overlay(overlay())
-    assert job_counts(plan) == {"examples": 2, "figure6": 1, "all": 1}
+    again = {"examples": 2, "figure6": 1, "overview": 1, "all": 1}
+    assert job_counts(plan) == again
     for job in jobs(plan, "examples"):
         assert "figure=figure6" in job["wildcards"]
 
