@@ -60,7 +60,7 @@ NOT_WHOLE = (
 )
 
 # Commands whose product is what they print; what others print beside a file is a note.
-PRINTED = ("bench", "doctor", "methods", "runs", "completion")
+PRINTED = ("bench", "doctor", "methods", "predict", "runs", "completion")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -344,13 +344,6 @@ def run_files(wildcards):
     }
 
 
-def map_shards(wildcards):
-    """Input function: the maps of the test images, for a figure that shows them."""
-    if EXAMPLES[wildcards.figure] == "scores":
-        return []
-    return maps_of_test(wildcards)
-
-
 def maps_of_test(wildcards):
     """Input function: the maps of all test images."""
     count = DATASETS[wildcards.dataset]["splits"]["test"]["shards"]
