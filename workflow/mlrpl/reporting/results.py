@@ -9,13 +9,16 @@ from typing import Any
 import pandas as pd
 
 from mlrpl.errors import UserError
+from mlrpl.evaluation.calibration import AT_THRESHOLDS, ECE
 from mlrpl.evaluation.metrics import METRICS
 from mlrpl.runtime.storage import atomic_path
 
 SETTING = ["dataset", "method", "prop", "seed"]
 EPOCHS = ("last", "best")
+VALIDATED = "validated"  # a third one, of runs with a validation split
 COLUMNS = [*SETTING, "epoch", "epoch_number", *METRICS]
 PERCENT = 100 + 1e-6  # the most that a metric is, but for rounding
+CALIBRATION = [ECE, *AT_THRESHOLDS]  # further columns, where any run has them
 # Columns out of run.json, and the entry of each that is meant; none: the largest.
 EXTRAS = {"parameters": "total", "seconds": "train", "memory": None}
 
@@ -23,7 +26,9 @@ EXTRAS = {"parameters": "total", "seconds": "train", "memory": None}
 def load_metrics(
     paths: Iterable[str | Path], extras: Mapping[str, bool] | None = None
 ) -> pd.DataFrame:
-    """Return one row for each setting and epoch (last, best), sorted.
+    """Return one row for each setting and epoch, sorted.
+
+    The epochs are `last` and `best`, and `validated` of a run with a validation split.
 
     Args:
         paths: `metrics.json` files, one for each setting.
@@ -32,7 +37,8 @@ def load_metrics(
             the time of the training, `memory`, its peak in bytes.
 
     Returns:
-        The columns of `COLUMNS`, then `extras`. `prop` is a number.
+        The columns of `COLUMNS`, those of `CALIBRATION` that there are, then `extras`.
+        `prop` is a number.
 
     Raises:
         UserError: a file that cannot be read, a missing key, or one setting twice.
@@ -40,14 +46,15 @@ def load_metrics(
     rows = []
     for path, metrics in _read_all(paths):
         added = _from_run(Path(path).with_name("run.json"), extras or {})
-        for epoch in EPOCHS:
-            values = dict(metrics[epoch])
+        for epoch in _epochs(metrics):
+            values = metrics[epoch] | metrics.get("calibration", {}).get(epoch, {})
             number = values.pop("epoch")
             setting = {key: metrics[key] for key in SETTING}
             rows.append(
                 {**setting, "epoch": epoch, "epoch_number": number, **values, **added}
             )
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, *(extras or {})])
+    found = [name for name in CALIBRATION if any(name in row for row in rows)]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, *found, *(extras or {})])
     frame["prop"] = frame["prop"].astype(float)
     return frame.sort_values([*SETTING, "epoch"], kind="stable", ignore_index=True)
 
@@ -65,12 +72,16 @@ def per_class(paths: Iterable[str | Path]) -> pd.DataFrame:
         {**{key: metrics[key] for key in SETTING}, "epoch": epoch, "class": name}
         | {"ap": ap}
         for _, metrics in _read_all(paths)
-        for epoch in EPOCHS
+        for epoch in _epochs(metrics)
         for name, ap in metrics["per_class_ap"][epoch].items()
     ]
     frame = pd.DataFrame(rows, columns=[*SETTING, "epoch", "class", "ap"])
     frame = frame.astype({"prop": float, "ap": float})
     return frame.sort_values([*SETTING, "epoch"], kind="stable", ignore_index=True)
+
+
+def _epochs(metrics: Mapping[str, Any]) -> list[str]:
+    return [*EPOCHS, *([VALIDATED] if VALIDATED in metrics else [])]
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
