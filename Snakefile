@@ -38,6 +38,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tuning.smk"
+include: "workflow/rules/statistics.smk"
 
 
 # Small trainings share one process's imports, where jobs run on this machine.

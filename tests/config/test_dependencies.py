@@ -123,6 +123,8 @@ COMMANDS = {
     "context": ("context", []),
     "features": ("features", []),
     "evaluate": ("evaluate", []),
+    "resample": ("resample", []),
+    "comparison": ("compare", []),
     "collect": ("collect", []),
     "table": ("table", []),
     "figure": ("figure", []),

@@ -37,7 +37,8 @@ def rows_of(path):
 
 
 def test_the_files_have_the_same_numbers(results, tmp_path, capsys):
-    titles = ["--titles", "coop=CoOp", "sarl+loss=p_bce=Ours, P-BCE", "set=The Set"]
+    called = {"coop": "CoOp", "sarl+loss=p_bce": "Ours, P-BCE", "set": "The Set"}
+    titles = ["--titles", json.dumps(called)]
     words = ["--against", "coop", *FEW, "--metric", "mAP", "CF1", *titles]
     assert run(results, *words, "--output", str(tmp_path / "new/out")) == 0
     text = (tmp_path / "new/out.md").read_text()
@@ -130,7 +131,7 @@ def test_resamples_that_are_there_are_read(results, tmp_path, capsys):
         assert (tmp_path / "out.csv").read_text() == before
         made.write_bytes(content[:100])
         assert run(results, *arguments, methods=("coop", "hst")) == 1
-        assert "is not a whole file of resamples" in capsys.readouterr().err
+        assert "not a whole file of resamples" in capsys.readouterr().err
     finally:
         made.unlink()
 
@@ -143,8 +144,10 @@ def test_resamples_that_are_there_are_read(results, tmp_path, capsys):
         (["--against", "coop", "--runs", "a", "b"], "--runs: takes two folders alone"),
         (["--against", "coop", "--resamples", "5"], "--resamples: 5 is not allowed"),
         (["--against", "coop", "--level", "95"], "--level: 95.0 is not allowed"),
-        (["--against", "coop", "--index", "set"], "--index: set is not NAME=VALUE"),
+        (["--against", "coop", "--index", "set"], "--index: set is not DATASET=PATH"),
         (["--against", "coop", "--index", "set=gone"], "test images is not at gone;"),
+        (["--against", "coop", "--titles", "a=b"], "--titles: is not JSON (Expecting"),
+        (["--against", "coop", "--titles", "[1]"], "--titles: is no object of texts"),
         (["--against", "coop", "--metric", "AP"], "metric AP: has no resamples; choos"),
     ],
 )

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 
+from mlrpl.errors import UserError
 from mlrpl.evaluation.calibration import AT_THRESHOLDS, ECE
 from mlrpl.reporting import results, table_formats
 from support.synthetic_metrics import write_run
@@ -97,3 +98,21 @@ def test_without_one_tables_are_as_they_were(tmp_path):
 def test_calibration_can_be_a_tables_metric(paths):
     table = build(spec(proportions=PROPS, metrics=[ECE], seeds=[0, 1]), paths)
     assert table.rows[0].cell("0.1").mean == 3.5
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"validated": 5}, "its validated is 5, no mapping; make the file"),
+        ({"validated": {"epoch": 7}}, "has no validated.mAP; make the file"),
+        ({"calibration": []}, "its calibration is [], no mapping"),
+        ({"calibration": {"last": 3}}, "its calibration.last is 3, no mapping"),
+        ({"calibration": {"last": {ECE: "x"}}}, 'calibration.last.ECE is "x", no numb'),
+    ],
+)
+def test_damaged_parts_are_named(paths, damage, said):
+    metrics = json.loads(paths[0].read_text())
+    paths[0].write_text(json.dumps(metrics | damage))
+    with pytest.raises(UserError) as error:
+        results.load_metrics(paths)
+    assert f"{paths[0]}: " in str(error.value) and said in str(error.value)

@@ -27,7 +27,11 @@ for word in words:
         flags[name := word] = []
     elif flags:
         flags[name].append(word)
-SUFFIXES = {"table": (".csv", ".md", ".tex", ".html"), "figure": (".pdf", ".png")}
+SUFFIXES = {
+    "table": (".csv", ".md", ".tex", ".html"),
+    "figure": (".pdf", ".png"),
+    "compare": (".csv", ".md", ".json", "_classes.csv"),
+}
 RUN = ("weights.safetensors", "history.csv", "scores.h5", "run.json")
 if words[0] == "train":
     outputs = [f"{flags['--output-dir'][0]}/{name}" for name in RUN]

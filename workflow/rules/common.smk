@@ -220,17 +220,31 @@ def spec(contents, **runs):
     return literal(json.dumps(found, sort_keys=True))
 
 
-def shown(printed=(), **runs):
+def shown(printed=(), interval=False, epoch="last", **runs):
     """What a table or figure is made of: metrics and printed numbers.
 
     The runs are as `settings` takes them; `printed` names files in workflow/published.
+    With `interval` the resamples of an epoch's test images belong to it.
     """
+    resamples = settings(**runs, file=f"resamples_{epoch}.h5") if interval else []
     return {
         "metrics": settings(**runs),
         "published": [
             os.path.relpath(WORKFLOW / f"published/{name}.csv") for name in printed
         ],
+        "resamples": resamples,
     }
+
+
+def with_intervals(name):
+    """Whether one of the config's experiments asks for them, as `shown` and `spec` take it."""
+    wanted = config["experiments"].get(name, {}).get("interval", False)
+    return {"interval": True} if wanted else {}
+
+
+def resamples_of(wildcards, input):
+    """Parameter of a table or figure: its resamples, of which there may be none."""
+    return plan.flags({"resamples": list(input.resamples)})
 
 
 def table_files(prefix, labels=None, **in_report):
@@ -277,7 +291,8 @@ def ablation(printed=(), kind="table", **given):
         "spec": spec({"title": name, **contents}, **runs),
         "caption": ablations.caption(path) or contents.get("title", name),
     }
-    return shown(printed, **runs)
+    resampled = {k: contents[k] for k in ("interval", "epoch") if k in contents}
+    return shown(printed, **resampled, **runs)
 
 
 def of_ablation(key):

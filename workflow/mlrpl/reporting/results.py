@@ -109,15 +109,16 @@ def _read_all(paths: Iterable[str | Path]) -> list[tuple[str | Path, dict[str, A
 def _read(path: str | Path) -> dict[str, Any]:
     metrics = _read_json(path)
     missing = [key for key in (*SETTING, *EPOCHS, "per_class_ap") if key not in metrics]
-    for key in (*EPOCHS, "per_class_ap"):
-        if not missing and not isinstance(metrics[key], dict):
+    for key in (*_epochs(metrics), "per_class_ap", "calibration"):
+        value = metrics.get(key, {})  # older files have no calibration
+        if not missing and not isinstance(value, dict):
             raise UserError(
-                f"{path}: its {key} is {_short(metrics[key])}, no mapping; make the "
-                "file with mlrpl evaluate"
+                f"{path}: its {key} is {_short(value)}, no mapping; make the file with "
+                "mlrpl evaluate"
             )
     missing = missing or [
         f"{epoch}.{name}"
-        for epoch in EPOCHS
+        for epoch in _epochs(metrics)
         for name in ("epoch", *METRICS)
         if name not in metrics[epoch]
     ]
@@ -137,7 +138,7 @@ def _wrong(metrics: dict[str, Any]) -> Iterator[str | None]:
             yield f"its {name} is {_short(metrics[name])}, no text"
     yield _outside(metrics["prop"], "prop", 0, 1)
     yield _outside(metrics["seed"], "seed", 0, 2**32 - 1, whole=True)
-    for epoch in EPOCHS:
+    for epoch in _epochs(metrics):
         own = metrics[epoch]
         yield _outside(own["epoch"], f"{epoch}.epoch", 0, 2**53, whole=True)
         for name in METRICS:
@@ -149,6 +150,12 @@ def _wrong(metrics: dict[str, Any]) -> Iterator[str | None]:
         for name, value in classes.items():
             if value is not None:
                 yield _outside(value, f"per_class_ap.{epoch}.{name}", 0, PERCENT)
+        calibrated = metrics.get("calibration", {}).get(epoch, {})
+        if not isinstance(calibrated, dict):
+            yield f"its calibration.{epoch} is {_short(calibrated)}, no mapping"
+            continue
+        for name, value in calibrated.items():
+            yield _outside(value, f"calibration.{epoch}.{name}", 0, PERCENT)
 
 
 def _outside(
