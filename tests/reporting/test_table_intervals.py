@@ -118,7 +118,7 @@ def test_without_being_asked_there_are_none(folder, tmp_path):
     [
         ({}, [], "--spec: interval: there are no resamples; give --resamples"),
         ({"metrics": ["mAP_11point"]}, None, "interval: mAP_11point is not resampled"),
-        ({"epoch": "best"}, None, "last epoch, but the table shows best; make them"),
+        ({"epoch": "best"}, None, "last epoch, but best is shown; make them with"),
         ({}, ["gone.h5"], "gone.h5: is not there; make it with `mlrpl resample`"),
     ],
 )

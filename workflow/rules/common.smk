@@ -206,6 +206,11 @@ def experiment(name):
 
 
 def spec(contents, **runs):
+    """Parameter of a table or figure: the JSON of its contents (`spec_text`)."""
+    return literal(spec_text(contents, **runs))
+
+
+def spec_text(contents, **runs):
     """The JSON of a table's or a figure's contents, runs as `settings` takes them."""
     name = READING["ablation"]
     where = f"ablation {name}" if name else f"{contents.get('title')}"
@@ -217,7 +222,7 @@ def spec(contents, **runs):
         specs.check(where, found)
     except UserError as error:
         one_line(error)
-    return literal(json.dumps(found, sort_keys=True))
+    return json.dumps(found, sort_keys=True)
 
 
 def shown(printed=(), interval=False, epoch="last", **runs):
@@ -288,7 +293,7 @@ def ablation(printed=(), kind="table", **given):
         contents = {"kind": "curve", **contents}
     path = WORKFLOW / f"ablations/{name}.smk"
     ABLATION_CONTENTS[name] = {
-        "spec": spec({"title": name, **contents}, **runs),
+        "spec": spec_text({"title": name, **contents}, **runs),
         "caption": ablations.caption(path) or contents.get("title", name),
     }
     resampled = {k: contents[k] for k in ("interval", "epoch") if k in contents}

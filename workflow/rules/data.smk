@@ -40,10 +40,10 @@ rule index_coco:
         "<logs>/data/{dataset}/{split}.log",
     wildcard_constraints:
         dataset=of_format("coco"),
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
-    priority: 1
     params:
         beside=train_split,
         code=code("data.coco", "data.index"),
@@ -67,10 +67,10 @@ rule index_voc:
         "<logs>/data/{dataset}/{split}.log",
     wildcard_constraints:
         dataset=of_format("voc"),
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
-    priority: 1
     params:
         beside=train_split,
         code=code("data.voc", "data.index"),
@@ -94,10 +94,10 @@ rule index_csv:
         "<logs>/data/{dataset}/{split}.log",
     wildcard_constraints:
         dataset=of_format("csv"),
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
-    priority: 1
     params:
         beside=train_split,
         code=code("data.csv_table", "data.index"),

@@ -16,6 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics", nargs="*", default=[], help="metrics.json files of the settings"
     )
     parser.add_argument(
+        "--resamples",
+        nargs="*",
+        default=[],
+        help="files of `mlrpl resample`, where the spec asks for intervals",
+    )
+    parser.add_argument(
         "--output", required=True, metavar="PREFIX", help="writes PREFIX.pdf .png"
     )
 
@@ -23,8 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from mlrpl.reporting import figure_drawing, figures, published, results
     from mlrpl.reporting.specs import load_spec
+    from mlrpl.statistics.resample_files import Resamples
 
     spec = load_spec(args.spec, "figure")
     runs = results.load_metrics(args.metrics)
-    panels = figures.build(spec, runs, published.load_published(args.published))
+    printed = published.load_published(args.published)
+    resamples = map(Resamples.load, args.resamples)
+    panels = figures.build(spec, runs, printed, resamples)
     figure_drawing.write(figure_drawing.draw(panels), args.output, spec["title"])

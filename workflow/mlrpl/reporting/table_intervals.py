@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from mlrpl.errors import UserError
+from mlrpl.reporting.resampled import asked_for
 from mlrpl.reporting.specs import prop_key
 from mlrpl.reporting.table_model import RUN, Cell, Column, Row
-from mlrpl.statistics.comparisons import Grid, grids, interval, metric
+from mlrpl.statistics.comparisons import Grid, interval, metric
 from mlrpl.statistics.intervals import BCA, ENOUGH_SEEDS, LEVEL, PERCENTILE
 from mlrpl.statistics.resample_files import Resamples
 from mlrpl.statistics.weighted_metrics import RESAMPLED
@@ -18,44 +18,8 @@ class Intervals:
     """The intervals that a table's spec asks for; none by default."""
 
     def __init__(self, spec: dict[str, Any], resamples: Iterable[Resamples]):
-        """Sort the runs.
-
-        Args:
-            spec: of the table.
-            resamples: of its runs; not read where the spec asks for no intervals.
-
-        Raises:
-            UserError: resamples that are missing, of other test images or epochs, or a
-                metric that is not resampled.
-        """
-        self._seeds = spec.get("seeds")
-        self._runs: dict[tuple[str, str], Grid] = {}
-        if not spec["interval"]:
-            return
-        for name in spec["metrics"]:
-            if name not in RESAMPLED:
-                raise UserError(
-                    f"--spec: interval: {name} is not resampled; take it out, or "
-                    f"choose from {', '.join(RESAMPLED)}"
-                )
-        self._runs = grids(self._wanted(resamples, spec["epoch"]))
-        if not self._runs:
-            raise UserError(
-                "--spec: interval: there are no resamples; give --resamples, the files "
-                "of `mlrpl resample`"
-            )
-
-    def _wanted(
-        self, resamples: Iterable[Resamples], epoch: str
-    ) -> Iterable[Resamples]:
-        for run in resamples:
-            if run.epoch != epoch:
-                raise UserError(
-                    f"--resamples: {run.epoch} epoch, but the table shows {epoch}; "
-                    f"make them with `mlrpl resample --epoch {epoch}`"
-                )
-            if self._seeds is None or run.setting["seed"] in self._seeds:
-                yield run
+        """Sort the runs; arguments and errors as `resampled.asked_for`."""
+        self._runs = asked_for(spec, spec["metrics"], resamples)
 
     def put_into(
         self, rows: Sequence[Row], columns: Sequence[Column], averaged: Sequence[str]
