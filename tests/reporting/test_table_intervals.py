@@ -57,7 +57,7 @@ def test_the_csv_has_the_ends_of_every_number(folder, tmp_path):
         assert row[key] == pytest.approx(found.value)
         assert row[f"{key}_low"] == pytest.approx(found.low)
         assert row[f"{key}_high"] == pytest.approx(found.high)
-        assert row[f"{key}_interval"] == found.kind == "percentile"
+        assert row[f"{key}_interval"] == found.kind == "BCa"
         assert found.low < row[key] < found.high
     # Of the best epoch nothing was resampled.
     assert pd.isna(rows.loc["sarl", "average_best_low"])
@@ -80,7 +80,7 @@ def test_readers_see_them_below_the_row(folder, tmp_path):
         assert "SARL" in lines[at - 1] and f"{row['0.5']:.2f}" in lines[at - 1], kind
         assert re.search(r"95 \\?% interval", lines[at])
         notes = " ".join(text.split())
-        assert "They are of the percentiles." in notes
+        assert "They are BCa" in notes
         assert "no test over seeds can reach p = 0.05" in notes
 
 

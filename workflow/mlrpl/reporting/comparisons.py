@@ -161,12 +161,7 @@ def notes(
     elif BCA in kinds:
         said.append("The intervals are BCa.")
     elif PERCENTILE in kinds:
-        said.append(
-            "The intervals are of the percentiles: BCa would need the skewness of the "
-            "seeds, and of so few nothing is known."
-            if any(1 < count < ENOUGH_SEEDS for count in counts)
-            else "The intervals are of the percentiles."
-        )
+        said.append("The intervals are of the percentiles.")
     if "" in kinds:
         said.append("Without an interval: too few images or resamples have a value.")
     if counts[0] == 1:
