@@ -13,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run folders, folders above them, or files of `mlrpl resample`",
     )
     parser.add_argument(
-        "--against", metavar="METHOD", help="the method that the others are compared to"
+        "--against",
+        metavar="METHOD",
+        help="the method that the others are compared to; or JSON, one for each",
     )
     parser.add_argument(
         "--runs",
@@ -68,12 +70,15 @@ def run(args: argparse.Namespace) -> None:
     from mlrpl.statistics.run_folders import load_runs
 
     resampling.check(args.resamples)
-    indexes, titles = _indexes(args.index), _titles(args.titles)
+    indexes, titles = _indexes(args.index), _texts("--titles", args.titles)
     runs = comparisons.grids(
         load_runs(args.places, args.epoch, args.resamples, indexes)
     )
-    rows = comparisons.compare(runs, args.against, args.metric, args.level)
-    classes = comparisons.by_class(runs, args.against, args.level)
+    against = args.against
+    if against.lstrip().startswith("{"):
+        against = _texts("--against", against)
+    rows = comparisons.compare(runs, against, args.metric, args.level)
+    classes = comparisons.by_class(runs, against, args.level)
     report.write(
         *(rows, classes, args.level),
         titles=titles,
@@ -92,17 +97,17 @@ def _indexes(words: list[str]) -> dict[str, str]:
     return found
 
 
-def _titles(text: str) -> dict[str, str]:
+def _texts(flag: str, text: str) -> dict[str, str]:
     import json
 
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise UserError(f"--titles: is not JSON ({error}); quote it as one word") from (
+        raise UserError(f"{flag}: is not JSON ({error}); quote it as one word") from (
             error
         )
     if not isinstance(found, dict) or not all(
         isinstance(title, str) for title in found.values()
     ):
-        raise UserError('--titles: is no object of texts; give {"sarl": "SARL"}')
+        raise UserError(f'{flag}: is no object of texts; give {{"sarl": "SARL"}}')
     return found

@@ -34,3 +34,16 @@ def titles(config: Mapping[str, Any], experiment: str) -> dict[str, str]:
     called = {method: names.title(config, method) for _, method in pairs}
     datasets = {name: config["datasets"][name]["title"] for name, _ in pairs}
     return datasets | called
+
+
+def canonical_pairs(
+    config: Mapping[str, Any], pairs: Mapping[str, str]
+) -> dict[str, str]:
+    """Return methods and what each is compared with by their canonical names.
+
+    A pair that is the same run under this configuration is left out.
+    """
+    found = {
+        plan.canonical(config, a): plan.canonical(config, b) for a, b in pairs.items()
+    }
+    return {method: base for method, base in found.items() if method != base}
