@@ -125,6 +125,7 @@ COMMANDS = {
     "evaluate": ("evaluate", []),
     "resample": ("resample", []),
     "comparison": ("compare", []),
+    "cost": ("cost", []),
     "collect": ("collect", []),
     "table": ("table", []),
     "figure": ("figure", []),

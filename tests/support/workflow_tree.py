@@ -30,6 +30,7 @@ for word in words:
 SUFFIXES = {
     "table": (".csv", ".md", ".tex", ".html"),
     "figure": (".pdf", ".png"),
+    "cost": (".csv", ".md"),
     "compare": (".csv", ".md", ".json", "_classes.csv"),
 }
 RUN = ("weights.safetensors", "history.csv", "scores.h5", "run.json")

@@ -38,6 +38,7 @@ COMMANDS = {
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
     "figure": "a figure as PDF and PNG beside the published numbers",
     "compare": "methods against one of them, or two folders of results, with intervals",
+    "cost": "hours, memory and energy of finished runs, added up",
     "tune": "a method's trials by validation mAP, or the recipes that won",
     "methods": "what each method is made of, where it is from, what it trains",
     "bench": "how fast this machine is: encoder, cache, training step, evaluation",

@@ -80,3 +80,22 @@ rule comparisons:
                 "config key experiments: none has `against`; name a method there"
             )
         ),
+
+
+rule cost:
+    """Hours, memory and energy of the trainings that tables and figures are made of."""
+    input:
+        lambda w: [f"<results>/runs/{run}/run.json" for run in sorted(NAMED_RUNS)],
+    output:
+        csv="<results>/tables/cost.csv",
+        md="<results>/tables/cost.md",
+    log:
+        "<logs>/tables/cost.log",
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    params:
+        code=code("reporting.cost"),
+        prefix=subpath(output.csv, strip_suffix=".csv"),
+    shell:
+        "python -m mlrpl cost {input:q} --output {params.prefix:q} &> {log:q}"

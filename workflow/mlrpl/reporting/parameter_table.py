@@ -47,7 +47,7 @@ class Reading:
 # 2048 weights and a bias for each.
 READINGS = (
     Reading("Eq. 6 pools the fused feature, as the text has it", "sarl"),
-    Reading("the same, one context for all classes", "coop_sd", contexts=1),
+    Reading("the fused feature, one context for all classes", "coop_sd", contexts=1),
     Reading("Eq. 6 pools the raw map", "sarl+pooled=raw", pooled=2048),
     Reading(
         "the fused feature, and a classifier for each class on 2048 numbers left over "
@@ -69,14 +69,14 @@ READINGS = (
         contexts=0,
     ),
     Reading(
-        "the lab's sizes: the map reduced to 1024 channels with batch normalisation, "
-        "joint space 512",
+        "the map reduced to 1024 channels with batch normalisation, joint space 512, "
+        "as in the lab's code",
         channels=1024,
         joint=512,
         fixed=2048 * 1024 + 2 * 1024,
     ),
     Reading(
-        "the same with joint space 1024",
+        "the map reduced to 1024 channels with batch normalisation",
         channels=1024,
         fixed=2048 * 1024 + 2 * 1024,
     ),
