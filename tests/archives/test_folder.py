@@ -57,7 +57,7 @@ def test_folders_that_cannot_be_listed_are_told(tmp_path, monkeypatch):
 
     monkeypatch.setattr(folder.os, "walk", refused)
     with open_archive(tmp_path) as archive:
-        names = Names(archive)
+        names = Names.of(archive)
     assert names.find("a.jpg") == "a.jpg"
     for name in ("shut/b.jpg", "c.png"):
         assert names.hint(name) == ", where shut cannot be listed (Permission denied)"
@@ -70,7 +70,7 @@ def test_an_error_of_the_system_is_no_damage(tmp_path):
     for error, words in (
         (
             OSError(5, "Input/output error"),
-            "cannot be read (Input/output error); check",
+            "cannot be read (Input/output error); it need",
         ),
         (
             PermissionError(13, "Permission denied"),

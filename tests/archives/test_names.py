@@ -16,7 +16,7 @@ def names(tmp_path):
     def made(*files: str) -> Names:
         path = write_zip(tmp_path / "x.zip", dict.fromkeys(files, b"1"))
         with open_archive(path) as archive:
-            return Names(archive)
+            return Names.of(archive)
 
     return made
 

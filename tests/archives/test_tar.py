@@ -86,7 +86,7 @@ def test_links_that_lead_nowhere_are_told(tmp_path):
     )
     with open_archive(path) as archive:
         assert archive.names() == ("a.jpg",)
-        names = Names(archive)
+        names = Names.of(archive)
     for name, target in (
         ("out.jpg", "/etc/hostname"),
         ("up.jpg", "../a.jpg"),

@@ -60,6 +60,8 @@ def every(content, key: str, name: str, kind) -> None:
         lambda c: c["categories"][0].update(id="2"),
         lambda c: c["annotations"][0].update(category_id="10", image_id=7.0),
         lambda c: c["annotations"][0].update(category_id=" 10 "),
+        lambda c: c["annotations"][0].pop("id"),
+        lambda c: every(c, "annotations", "id", lambda number: [number]),
     ],
 )
 def test_ids_that_agree_as_text_are_joined(edit, read):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlrpl.data.voc_xml import VocObject, read_objects
+from mlrpl.data.voc_xml import VocObject, read_annotation
 from support.data_files import fails
 
 CAT, DOG = VocObject("cat", False), VocObject("dog", True)
@@ -10,6 +10,10 @@ OBJECTS = (
     "<object><name>cat</name><part><name>head</name><bndbox/></part></object>"
     "<object><name> dog </name><difficult> 1 </difficult><bndbox/></object>"
 )
+
+
+def read_objects(data: bytes, where: str) -> list[VocObject]:
+    return list(read_annotation(data, where).objects)
 
 
 def wrapped(objects: str = OBJECTS) -> str:
@@ -27,6 +31,7 @@ def wrapped(objects: str = OBJECTS) -> str:
         f"<annotations>{wrapped()}</annotations>",
         wrapped(f"<objects>{OBJECTS}</objects>"),
         wrapped(f"<a><b>{OBJECTS}</b></a>"),
+        f"<doc>{OBJECTS}</doc>",
         wrapped()
         .replace("object", "Object")
         .replace("name>", "NAME>")
@@ -57,7 +62,7 @@ def test_a_picture_without_objects_has_none(text):
         ("<annotations></annotations>", "its top is <annotations> and has no annot"),
         (f"<annotations>{wrapped()}{wrapped()}</annotations>", "has 2 annotations"),
         ("<html><body>404</body></html>", "its top is <html> and has no annotation"),
-        (f"<doc>{OBJECTS}</doc>", "its top is <doc>"),
+        (f"<doc><objects>{OBJECTS}</objects></doc>", "its top is <doc>"),
         (wrapped("<obj><name>cat</name><bndbox/></obj>"), "has a bndbox and no object"),
         (wrapped("<item><polygon/></item>"), "has a polygon and no object; put"),
         (wrapped("<object><difficult>yes</difficult></object>"), "difficult is 'yes'"),
@@ -107,3 +112,15 @@ def test_text_in_no_encoding_that_it_says_is_refused(declared):
     text += wrapped("<object><name>\xff\xff\xfe</name></object>").encode("latin-1")
     message = fails(read_objects, text, "x.xml", match=r"^x\.xml: ")
     assert declared in message or "is not XML" in message
+
+
+def test_boxes_and_sizes_are_found_in_every_dialect():
+    text = (
+        "<Annotation><Size><Width> 4 </Width></Size><Object><Name>cat</Name><BndBox>"
+        "<XMin>1</XMin><YMax>2.5</YMax></BndBox><part><bndbox><xmin>9</xmin></bndbox>"
+        "</part></Object><object><name>dog</name></object></Annotation>"
+    )
+    found = read_annotation(text.encode(), "x.xml")
+    assert found.size == (" 4 ", None)
+    edges = [item.edges for item in found.objects]
+    assert edges == [("1", None, None, "2.5"), (None,) * 4]

@@ -24,7 +24,7 @@ def test_every_path_in_a_command_is_quoted(repository):
                     *("threads", "params.check", "params.choices", "params.member"),
                     *("params.words", "params.encoder", "params.image_size"),
                     *("params.names", "params.colours", "params.views"),
-                    *("params.shards", "params.context"),
+                    *("params.shards", "params.context", "resources.names"),
                 )
                 assert flags or name.endswith(":q"), (path.name, name)
 

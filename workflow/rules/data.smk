@@ -101,7 +101,9 @@ rule index_csv:
     params:
         beside=train_split,
         code=code("data.csv_table", "data.index"),
-        choices=lambda w: flags(w, "select", "allow_empty_classes"),
+        choices=lambda w: flags(
+            w, "select", "column", "classes", "unlisted", "allow_empty_classes"
+        ),
     shell:
         "python -m mlrpl index csv --images {input.images:q} --labels {input.labels:q}"
         " {params.choices} --dataset {wildcards.dataset:q} --split {wildcards.split:q}"

@@ -19,7 +19,7 @@ rule figure:
         "../../envs/mlrpl.yaml"
     threads: 1
     params:
-        code=code("reporting.results", "reporting.figures", "reporting.figure_drawing"),
+        code=code("reporting.results", "reporting.figures", "reporting.class_figure"),
         spec=None,
         resamples=resamples_of,
         prefix=subpath(output.pdf, strip_suffix=".pdf"),

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from mlrpl.errors import UserError
+from mlrpl.runtime import faults
 from mlrpl.runtime.memory import host_memory
 
 # A file of this size or more is first compared with the memory that is left.
@@ -116,11 +117,11 @@ class Archive(ABC):
         An error of the system says nothing against the file.
         """
         place = f"{self.path}: {name}" if name else str(self.path)
-        number = error.errno if isinstance(error, OSError) else None
+        number = faults.errno_of(error)
         if number not in (None, errno.EINVAL):
-            reason = os.strerror(number)
+            remedy = faults.reading_remedy(error) or "look at the disk it is on"
             return UserError(
-                f"{place}: cannot be read ({reason}); check the disk and permissions"
+                f"{place}: cannot be read ({faults.reason(error)}); {remedy}"
             )
         if isinstance(error, MemoryError):
             return UserError(

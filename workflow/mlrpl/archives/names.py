@@ -50,12 +50,22 @@ def own_names(names: Iterable[str]) -> list[str]:
 class Names:
     """The names of an archive's files, to be found by other spellings."""
 
-    def __init__(self, archive: Archive):
-        """Take the names of an archive; ways to spell them are tried when needed."""
-        self._path = archive.path
-        self._left_out = archive.left_out
-        self.all = frozenset(archive.names())
+    def __init__(self, names: Iterable[str], left_out: Mapping[str, str] | None = None):
+        """Take names; ways to spell them are tried when they are needed.
+
+        Args:
+            names: of the files.
+            left_out: what is there and is no file, with the reason.
+        """
+        self.all = frozenset(names)
+        self._left_out = left_out or {}
         self._tables: dict[Callable[[str], str], Mapping[str, list[str]]] = {}
+
+    @classmethod
+    def of(cls, archive: Archive) -> "Names":
+        """Return the names of an archive."""
+        names = archive.names()
+        return cls(names, archive.left_out())
 
     def __contains__(self, name: str) -> bool:
         return name in self.all
@@ -88,7 +98,7 @@ class Names:
         A clause that goes on after "is not in ARCHIVE": ", which has x/a.jpg".
         """
         wanted = _caseless(name)
-        for other, reason in self._left_out().items():
+        for other, reason in self._left_out.items():
             if f"{wanted}/".startswith(f"{_caseless(other)}/"):
                 return f", where {other} {reason}"
         if same := self._folded(_caseless).get(wanted):
@@ -98,7 +108,7 @@ class Names:
         same = [n for n in self._folded(_stem).get(_stem(name), ()) if is_picture(n)]
         if same and (is_picture(name) or "." not in name):
             return f", which has {some(same, 1)}"
-        if listed := [f"{key} {why}" for key, why in self._left_out().items()]:
+        if listed := [f"{key} {why}" for key, why in self._left_out.items()]:
             return f", where {some(listed, 1)}"
         return ""
 

@@ -39,12 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="negative",
         help="label of a class that shows in difficult objects only",
     )
-    voc.add_argument("--classes", nargs="+", help="default: VOC's 20")
+    voc.add_argument("--classes", nargs="+", action="extend", help="default: VOC's 20")
 
-    table = formats.add_parser("csv", help="each row an image, each column a class")
+    table = formats.add_parser("csv", help="a table, each row an image")
     _common(table)
     table.add_argument("--labels", required=True, help="the CSV")
     table.add_argument("--select", help="take the rows with this split")
+    table.add_argument("--column", help="that lists the present classes: cat|dog")
+    table.add_argument("--classes", nargs="+", help="its classes; default: all, sorted")
+    table.add_argument(
+        "--unlisted",
+        choices=("absent", "unknown"),
+        default="absent",
+        help="what a class is that the list does not have",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -79,7 +87,13 @@ def run(args: argparse.Namespace) -> None:
         from mlrpl.data import csv_table
 
         index = csv_table.read_index(
-            args.images, args.labels, select=args.select, **common
+            args.images,
+            args.labels,
+            select=args.select,
+            column=args.column,
+            classes=args.classes,
+            unlisted=args.unlisted,
+            **common,
         )
     if args.beside:
         _compare(index, args.images, args.beside, args.beside_images or args.images)

@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> None:
     from mlrpl.statistics.resample_files import Resamples
 
     spec = load_spec(args.spec, "table")
-    runs = results.load_metrics(args.metrics, tables.extras(spec))
+    extras = {**tables.extras(spec), "known": False}
+    runs = results.load_metrics(args.metrics, extras)
     printed = published.load_published(args.published)
     resamples = map(Resamples.load, args.resamples)
     table = tables.build(spec, runs, printed, resamples)

@@ -21,8 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context", help="tokens of context_init, JSON; not for a random start"
     )
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--device",
+        default="auto",
+        choices=["auto", "cpu", "cuda"],
+        help="auto: the GPU if there is one",
+    )
+    parser.add_argument("--threads", type=int, default=1, help="of torch on a CPU")
     parser.add_argument("--output-dir", required=True)
 
 
@@ -30,7 +35,6 @@ def run(args: argparse.Namespace) -> None:
     import json
 
     from mlrpl.config.options import Options
-    from mlrpl.embeddings.checks import check_finite
     from mlrpl.errors import UserError
     from mlrpl.evaluation.average_precision import mean_average_precision
     from mlrpl.training.run import Setting, run_setting
@@ -58,7 +62,6 @@ def run(args: argparse.Namespace) -> None:
         clip=args.clip,
         context=args.context,
     )
-    check_finite(args.glove)
     run_setting(
         *(setting, args.output_dir, args.device, args.threads),
         mean_ap=mean_average_precision,

@@ -28,7 +28,6 @@ NO_NUMBERS = {
     "data.index": "reading and writing; the rules that make an index name it",
     "data.checks": "what is refused",
     "data.splits": "what is refused, and what is warned of",
-    "embeddings.checks": "what is refused",
     "demo.workers": "which process draws a picture",
     "training.checkpoints": "a training that goes on ends with the same bits",
 }
@@ -54,7 +53,7 @@ def training_modules(chosen: Mapping[str, Any]) -> list[str]:
     """Return the modules that a training starts from: the loop, and its own parts.
 
     Args:
-        chosen: the options that apply to the run (`options.resolve`).
+        chosen: the options that apply to the run (`method_strings.resolve`).
     """
     loop = ["training.run", "evaluation.average_precision"]
     return loop + options.part_modules(chosen)

@@ -92,7 +92,7 @@ def _found(
     index: Index, images: Archive, source: str | PathLike, prefix: str | None
 ) -> tuple[str, ...]:
     """Return the names that the archive has for the index's images."""
-    names = Names(images)
+    names = Names.of(images)
     found = [names.find(name) for name in index.images]
     missing = [n for n, f in zip(index.images, found, strict=True) if f is None]
     if missing:

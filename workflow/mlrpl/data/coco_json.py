@@ -1,25 +1,17 @@
-"""COCO's JSON: found, unpacked, parsed, and checked for shape, types and ids."""
+"""COCO's JSON, checked for shape, types and ids."""
 
-import bz2
-import gzip
 import json
-import lzma
 import re
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlrpl.archives.base import require_file
-from mlrpl.archives.formats import FolderArchive, open_archive, some
-from mlrpl.archives.names import own_names
+from mlrpl.data.json_files import read_json
 from mlrpl.errors import UserError
 
 # Not needed for image labels; the polygons are most of the file and of the memory.
 _UNUSED = {"segmentation", "bbox", "area"}
-_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
-_BOM = b"\xef\xbb\xbf"
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 
 # Of the entries of each list: the keys that hold ids, and those that hold text.
@@ -49,34 +41,24 @@ class Instances:
     source: str
 
 
-def read_instances(path: Path, member: str | None) -> Instances:
+def read_instances(
+    path: Path, member: str | None, also: Collection[str] = ()
+) -> Instances:
     """Read an instances file.
 
     Args:
         path: the JSON, plain or packed by gzip, bzip2 or xz; or a zip, tar or folder
             that holds it.
         member: its name in there; needed where that holds several.
+        also: keys to keep that image labels need not: segmentation, bbox, area.
 
     Raises:
         UserError: unreadable files, what is not JSON, or an entry that has something
             else than it should, named by its place.
     """
-    text, source = _text(path, member)
-    try:
-        content = json.loads(text, object_pairs_hook=_without_unused)
-    except RecursionError as error:
-        raise UserError(
-            f"{source}: is nested too deeply for an instances file; give one with "
-            "images, annotations and categories"
-        ) from error
-    except MemoryError as error:
-        raise UserError(
-            f"{source}: cannot be read (no memory is left); use a machine with more"
-        ) from error
-    except ValueError as error:  # broken JSON, or bytes that are not text
-        raise UserError(
-            f"{source}: is not JSON ({error}); fetch it again or repair it"
-        ) from error
+    content, source = read_json(
+        path, member, lambda key: key not in _UNUSED.difference(also)
+    )
     fault, as_text = _shape_fault(content), False
     if not fault:
         # Whether their ids are sorted as text, before ids are put into one form.
@@ -99,54 +81,6 @@ def _by_number(value: Id) -> tuple[bool, Id]:
     return isinstance(value, str), value
 
 
-def _text(path: Path, member: str | None) -> tuple[bytes, str]:
-    """Return the JSON's bytes; what a file is, its content says."""
-    if not path.is_dir():
-        require_file(path, "download it, or give its path")
-        with FolderArchive(path.parent) as folder:
-            start = _start(path)
-            plain = start.removeprefix(_BOM).lstrip()
-            if plain.startswith((b"{", b"[")) or path.suffix.lower() == ".json":
-                return folder.read(path.name), str(path)
-        if opener := next((o for m, o in _PACKED.items() if start.startswith(m)), None):
-            try:
-                with opener(path) as packed:
-                    first = packed.read(64).removeprefix(_BOM).lstrip()
-                    if first.startswith((b"{", b"[")):
-                        packed.seek(0)
-                        return packed.read(), str(path)
-            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-                reason = " ".join(str(error).split())
-                raise UserError(
-                    f"{path}: is truncated or damaged ({reason}); fetch it again"
-                ) from error
-    with open_archive(path) as archive:
-        if member is None:
-            names = own_names(archive.names())
-            found = [name for name in names if name.lower().endswith(".json")]
-            if len(found) != 1:
-                raise UserError(
-                    f"{path}: holds {len(found)} JSON files ({some(found)}); "
-                    "name one of them as the member"
-                )
-            member = found[0]
-        return archive.read(member), f"{path}: {member}"
-
-
-def _start(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(64)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error.strerror}); check its permissions"
-        ) from error
-
-
-def _without_unused(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {key: value for key, value in pairs if key not in _UNUSED}
-
-
 def _shape_fault(content: Any) -> str | None:
     """Return what is wrong with the three lists."""
     if not isinstance(content, dict):
@@ -165,6 +99,10 @@ def _entry_fault(content: Mapping[str, list]) -> str | None:
         for number, entry in enumerate(content[key]):
             if fault := _fault(entry, ids, texts):
                 return f"{key}[{number}]: {fault}"
+    # pycocotools asks for ids of annotations, which serve as names in errors alone.
+    for number, entry in enumerate(content["annotations"]):
+        if not isinstance(entry.get("id"), int | str):
+            entry["id"] = f"annotations[{number}]"
     return None
 
 

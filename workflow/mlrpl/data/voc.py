@@ -9,9 +9,9 @@ import numpy as np
 
 from mlrpl.archives.formats import Archive, open_archive, some
 from mlrpl.archives.names import PICTURE_SUFFIXES, Names, own_names
-from mlrpl.data import voc_xml
 from mlrpl.data.checks import checked
 from mlrpl.data.index import Index
+from mlrpl.data.voc_xml import read_annotation
 from mlrpl.errors import UserError
 
 VOC_CLASSES = (
@@ -78,7 +78,7 @@ def read_index(
         )
     column = {name: c for c, name in enumerate(classes)}
     with open_archive(images) as archive:
-        names = Names(archive)
+        names = Names.of(archive)
         source = _image_set(archive, imageset)
         where = f"{archive.path}: {source}"
         year = source.removesuffix(f"ImageSets/Main/{imageset}.txt")
@@ -198,7 +198,7 @@ def _objects(
     where = f"{archive.path}: {annotation}"
     hard: list[int] = []
     easy: list[int] = []
-    for item in voc_xml.read_objects(archive.read(annotation), where):
+    for item in read_annotation(archive.read(annotation), where).objects:
         if item.name not in column:
             raise UserError(
                 f"{where}: object {item.name!r} is not one of the classes "

@@ -1,8 +1,8 @@
 """One annotation in VOC's XML, in whatever encoding and dialect, to its objects."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
 from mlrpl.errors import UserError
@@ -10,23 +10,46 @@ from mlrpl.errors import UserError
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([^"']*)["']""")
 # Encodings with the larger ones that programs of this name write.
 _LARGER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932"}
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
 # What only an object has; outside of any it is one by another name.
 _BOXES = ("bndbox", "bbox", "polygon")
 
 
 @dataclass(frozen=True)
 class VocObject:
-    """One object: its class as it is written, and whether it is marked difficult."""
+    """One object.
+
+    Attributes:
+        name: its class, as it is written.
+        difficult: whether it is marked so.
+        edges: xmin, ymin, xmax and ymax of its bndbox, as they are written; None for
+            what is not there.
+    """
 
     name: str
     difficult: bool
+    edges: tuple[str | None, ...] = field(default=(), compare=False)
 
 
-def read_objects(data: bytes, where: str) -> list[VocObject]:
-    """Return the objects of one image; none if it has none.
+@dataclass(frozen=True)
+class VocAnnotation:
+    """The annotation of one image.
 
-    Tags count in any letter case and name space, and below other elements, such as a
-    list of objects; the parts of an object are not objects.
+    Attributes:
+        objects: in the order of the file; none if the image has none.
+        size: width and height of the image, as they are written; None for what is not
+            there.
+    """
+
+    objects: Sequence[VocObject]
+    size: tuple[str | None, ...]
+
+
+def read_annotation(data: bytes, where: str) -> VocAnnotation:
+    """Return what an annotation says of one image.
+
+    Tags count in any letter case and name space, and objects below other elements, such
+    as a list of them; the parts of an object are not objects.
 
     Args:
         data: the file's content.
@@ -43,7 +66,8 @@ def read_objects(data: bytes, where: str) -> list[VocObject]:
         flag = (_text(item, "difficult") or "0").strip()
         if flag not in ("0", "1"):
             raise UserError(f"{where}: difficult is {flag!r}; write 0 or 1")
-        found.append(VocObject((_text(item, "name") or "").strip(), flag == "1"))
+        name = (_text(item, "name") or "").strip()
+        found.append(VocObject(name, flag == "1", _texts(item, "bndbox", _EDGES)))
     if not found:
         for tag in _BOXES:
             if next(_outermost(root, tag), None) is not None:
@@ -51,7 +75,7 @@ def read_objects(data: bytes, where: str) -> list[VocObject]:
                     f"{where}: has a {tag} and no object; put it into an <object> "
                     "that has a <name>"
                 )
-    return found
+    return VocAnnotation(found, _texts(root, "size", ("width", "height")))
 
 
 def _parsed(data: bytes, where: str) -> ElementTree.Element:
@@ -87,9 +111,9 @@ def _no_xml(where: str, reason: Exception) -> UserError:
 
 
 def _annotation(root: ElementTree.Element, where: str) -> ElementTree.Element:
-    """Return the element of one annotation."""
+    """Return the element of one annotation: the top, whatever it is called."""
     found = list(_outermost(root, "annotation"))
-    if _tag(root) == "annotation":
+    if _tag(root) == "annotation" or any(_tag(item) == "object" for item in root):
         found = [root]
     if len(found) != 1:
         many = f"{len(found)} annotations" if found else "no annotation"
@@ -109,6 +133,14 @@ def _outermost(element: ElementTree.Element, tag: str) -> Iterator[ElementTree.E
             yield item
         else:
             waiting += list(item)[::-1]
+
+
+def _texts(
+    item: ElementTree.Element, tag: str, parts: Sequence[str]
+) -> tuple[str | None, ...]:
+    """Return the texts of an element's parts."""
+    found = next((child for child in item if _tag(child) == tag), None)
+    return tuple(None if found is None else _text(found, part) for part in parts)
 
 
 def _text(item: ElementTree.Element, tag: str) -> str | None:

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mlrpl.doctor import class_names, needs, sources
 from mlrpl.doctor import machine as machines
-from mlrpl.doctor import needs, sources
 from mlrpl.doctor.contents import content_faults
+from mlrpl.doctor.notes import notes
 
 # A run is not ready to start if it would take longer than this, whatever else is right.
 LONGEST = 180 * 86400
@@ -41,6 +42,7 @@ class Findings:
         memory: of the trainings; None when none is left.
         time: a rough time.
         faults: one line for each thing without which the run would fail.
+        notes: one line for each thing that does not stop it.
     """
 
     machine: machines.Machine
@@ -54,6 +56,7 @@ class Findings:
     memory: needs.MemoryNeed | None
     time: needs.TimeNeed
     faults: Sequence[str]
+    notes: Sequence[str]
 
 
 def examine(
@@ -88,6 +91,7 @@ def examine(
     faults += [file.fault for file in files if file.fault]
     faulty = [file.path for file in files if file.fault]
     faults += content_faults(config, work.datasets, faulty)
+    faults += class_names.text_faults(config, work.datasets)
     faults += [fault for disk in disks if (fault := _disk_fault(disk))]
     faults += _memory_faults(memory, machine)
     faults += _time_faults(time, cuda, config["device"])
@@ -103,6 +107,7 @@ def examine(
         memory=memory,
         time=time,
         faults=faults,
+        notes=notes(config, work.datasets, machine.shared_memory),
     )
 
 

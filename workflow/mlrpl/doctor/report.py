@@ -46,6 +46,8 @@ def screen(findings: Findings, files: Sequence[str]) -> str:
         lines += _entry("GPU memory", _card(findings))
     lines += _entry("trainings", _work(findings))
     lines += _entry("time", _time(findings))
+    for note in findings.notes:
+        lines += _entry("note", note)
     lines += [f"! {fault}" for fault in findings.faults]
     return "\n".join([*lines, verdict(findings)])
 

@@ -69,8 +69,9 @@ def class_vectors(
     ]
     if missing:
         raise UserError(
-            f"{path}: has no vector for {some(missing, 100)}; give these classes "
-            'other words, for instance "tvmonitor=tv monitor"'
+            f"{path}: has no vector for {some(missing, 100)}; give these classes words "
+            "that it has, in the config as `words: {tvmonitor: tv monitor}` of the "
+            "data set, or set `words: clip` for CLIP's own text features"
         )
     rows = [np.mean([found[w] for w in split[name]], axis=0) for name in classes]
     return np.array(rows, np.float32)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
+from mlrpl.reporting import known_share
 from mlrpl.reporting import published as printed
 from mlrpl.reporting.results import CALIBRATION
 from mlrpl.reporting.specs import listed, percent, prop_key
@@ -76,10 +77,11 @@ def build(
             fits = asked | ({printed.AVERAGE} if theirs == asked else set())
             paper = paper[paper["prop"].isin(fits)]
     shown = sorted(asked | set(averaged), key=float)
-    columns = _columns(spec, shown, validated="validated" in set(runs["epoch"]))
-
-    added = list(extras(spec))
+    added = [key for key, needed in extras(spec).items() if needed or _has(runs, key)]
+    validated = "validated" in set(runs["epoch"])
+    columns = _columns(spec, shown, added, validated)
     intervals = Intervals(spec, resamples)
+
     rows: list[Row] = []
     for dataset in spec["datasets"]:
         above = paper_rows(spec, dataset, paper, published, added)
@@ -87,6 +89,7 @@ def build(
         ours = intervals.put_into(ours, columns, averaged)
         rows += above + with_differences(spec, dataset, above, ours, columns)
     said = notes(spec, rows, columns, averaged, paper) + intervals.notes(rows)
+    said += known_share.table_notes(spec["datasets"], runs)
     named = shown if spec["layout"] == "proportions" else averaged
     title = _title(spec["title"], named, theirs)
     level = LEVEL if spec["interval"] else None
@@ -125,7 +128,14 @@ def _printed_rows_of(spec: dict[str, Any], published: pd.DataFrame) -> pd.DataFr
     return rows
 
 
-def _columns(spec: dict[str, Any], shown: list[str], validated: bool) -> list[Column]:
+def _has(runs: pd.DataFrame, key: str) -> bool:
+    """Return whether any run recorded a number that none needs to have."""
+    return key in runs and bool(runs[key].notna().any())
+
+
+def _columns(
+    spec: dict[str, Any], shown: list[str], added: list[str], validated: bool
+) -> list[Column]:
     best = spec["epoch"] != "best" and spec["best_column"]
     worth = best and validated
     if spec["layout"] == "proportions":
@@ -151,4 +161,4 @@ def _columns(spec: dict[str, Any], shown: list[str], validated: bool) -> list[Co
                 )
                 for metric in spec["metrics"]
             ]
-    return columns + [Column(key, *EXTRAS[key]) for key in extras(spec)]
+    return columns + [Column(key, *EXTRAS[key]) for key in added]

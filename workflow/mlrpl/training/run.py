@@ -122,6 +122,8 @@ def run_setting(
         run["images"]["train"] = len(splits.training)
         run["images"]["validation"] = len(splits.validation)
         held = splits.validation.labels.cpu().numpy()
+    if (images := loaded.train_index.dataset) != setting.dataset:
+        run["same_images_as"] = images
     write_run(Path(output_dir), method, result, run, setting, loaded.test_index, held)
     checkpoint.remove()
 
@@ -162,14 +164,18 @@ def build(
     known, share = loaded.known, setting.options.validation
     kept, out = divided(known, share, setting.seed)
     warn_without_positives(setting, known[kept], loaded.train_index.classes)
+    cache, positions = loaded.train_cache, None
+    if cache.has("tokens"):
+        positions = torch.from_numpy(cache.token_positions())
     inputs = Inputs(
-        map_channels=loaded.train_cache.shape("map")[-1],
+        map_channels=int(loaded.clip.metadata["map_channels"]),
         embed_dim=loaded.clip.tensor("text_projection").shape[1],
         class_vectors=torch.from_numpy(loaded.vectors.astype(np.float32)),
         clip=loaded.clip,
         known=torch.from_numpy(known[kept]),
         context=loaded.context,
-        grid=loaded.train_cache.grid,
+        grid=cache.grid,
+        token_positions=positions,
     )
     method = Method.from_options(setting.options, inputs, setting.seed).to(device)
     reads, labels = method.reads, loaded.test_index.labels
