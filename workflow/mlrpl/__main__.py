@@ -61,7 +61,7 @@ NOT_WHOLE = (
 )
 
 # Commands whose product is what they print; what others print beside a file is a note.
-PRINTED = ("bench", "doctor", "methods", "runs", "completion")
+PRINTED = ("bench", "doctor", "methods", "predict", "runs", "completion")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -134,12 +134,13 @@ def carry_out(module: ModuleType, command: str, args: argparse.Namespace) -> int
     except BrokenPipeError:
         raise
     except OSError as error:
-        fault = faults.described(error) if installed_whole() else NOT_WHOLE
+        fault = faults.described(error)
     except (MemoryError, RuntimeError) as error:
         if not (fault := faults.memory_fault(error) or ""):
             raise
     else:
         return 0
+    fault = fault if installed_whole() else f"{fault}; {NOT_WHOLE}"
     print(f"mlrpl {command}: error: {fault}", file=sys.stderr)
     return 1
 

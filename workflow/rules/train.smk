@@ -32,6 +32,7 @@ rule train:
     resources:
         gpu=GPU,
         device=DEVICE,
+        record="tensorboard" if config["tensorboard"] else "none",
     params:
         code=train_code,
         options=lambda w: json.dumps(method_options(w.method), sort_keys=True),
@@ -46,4 +47,5 @@ rule train:
         " --known {input.known:q} --glove {input.glove:q} --clip {input.clip:q}"
         " {params.context}"
         " --device {resources.device} --threads {threads}"
+        " --record {resources.record}"
         " --output-dir {params.folder:q} &> {log:q}"

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--batch-size",
         type=int,
         default=64,
-        help="images that pass the encoder at once",
+        help="images encoded at once",
     )
     parser.add_argument("--threads", type=int, default=1, help="that decode images")
     parser.add_argument("--output", required=True, help="HDF5")

@@ -29,6 +29,7 @@ NO_NUMBERS = {
     "data.checks": "what is refused",
     "data.splits": "what is refused, and what is warned of",
     "demo.workers": "which process draws a picture",
+    "training.history": "what a training says while it runs",
     "training.checkpoints": "a training that goes on ends with the same bits",
 }
 
