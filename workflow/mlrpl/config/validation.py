@@ -297,12 +297,18 @@ def _check_experiment(
             )
     groups = {where: experiment, f"{where}.systems": experiment.get("systems") or {}}
     masks.check_proportions(groups, config["datasets"])
-    for key, group in groups.items():
-        for method in group.get("methods", []):
-            try:
-                plan.canonical(config, method)
-            except UserError as error:
-                raise UserError(f"config key {key}.methods: {error}") from None
+    named = [
+        (f"{key}.methods", method)
+        for key, group in groups.items()
+        for method in group.get("methods", [])
+    ]
+    if experiment.get("against") is not None:
+        named.append((f"{where}.against", experiment["against"]))
+    for key, method in named:
+        try:
+            plan.canonical(config, method)
+        except UserError as error:
+            raise UserError(f"config key {key}: {error}") from None
 
 
 def _leave_to_boxes(config: dict[str, Any]) -> None:
