@@ -28,7 +28,8 @@ help:
 demo: $(VENV)/run.stamp
 	$(SNAKEMAKE) --cores $(CORES) --logger rich
 	@$(SNAKEMAKE) --cores 1 --quiet all --report results/demo/report.html
-	@echo "All of it on one page, in a browser: results/demo/report.html"
+	@echo "All of it on one page, in a browser: results/demo/report/index.html"
+	@echo "The same in Snakemake's report, in a browser: results/demo/report.html"
 
 test: $(VENV)/test.stamp
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile

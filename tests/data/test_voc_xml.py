@@ -106,12 +106,19 @@ def test_declared_encodings(declared, codec, name):
     assert found == [VocObject(name, False)]
 
 
-@pytest.mark.parametrize("declared", ["ANSI", "utf-8", "big5", "x-none", "base64"])
+@pytest.mark.parametrize("declared", ["ANSI", "utf-8", "big5", "x-none", "base64", ""])
 def test_text_in_no_encoding_that_it_says_is_refused(declared):
-    text = f"<?xml version='1.0' encoding='{declared}'?>".encode()
+    says = f"encoding='{declared}'" if declared else ""
+    text = f"<?xml version='1.0' {says}?>".encode()
     text += wrapped("<object><name>\xff\xff\xfe</name></object>").encode("latin-1")
-    message = fails(read_objects, text, "x.xml", match=r"^x\.xml: ")
-    assert declared in message or "is not XML" in message
+    says = f"the encoding {declared}" if declared else "no encoding"
+    match = rf"^x\.xml: declares {says}, and is not text in it or in UTF-8; save"
+    fails(read_objects, text, "x.xml", match=match)
+
+
+def test_deep_nesting_is_no_trouble():
+    deep = "<a>" * 200_000 + OBJECTS + "</a>" * 200_000
+    assert read_objects(wrapped(deep).encode(), "x.xml") == [CAT, DOG]
 
 
 def test_boxes_and_sizes_are_found_in_every_dialect():

@@ -122,7 +122,7 @@ def test_a_method_with_fewer_proportions_is_compared_over_those(page):
 def test_the_page_says_how_it_was_made(page):
     facts = dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page))
     assert facts["Trainings"] == str(2 * (3 + 9 + 9))
-    assert float(facts["Hours of training"]) == pytest.approx(42 * 102 / 3600, abs=0.02)
+    assert float(facts["Hours of training"]) == pytest.approx(42 * 102 / 3600, abs=0.01)
     assert facts["Device"] == "cpu"
     assert facts["Versions"] == "numpy 2.4, python 3.11, torch 2.14"
     assert "commit" in facts["Page made by"]
@@ -136,7 +136,7 @@ def test_the_page_holds_tables_figures_and_captions(page):
     assert said in page
     assert page.index("Table 2</h3>") < page.index("Figure 4: SD</h3>")
     assert page.index("<summary>Classes</summary>") > page.index("Table 3</h3>")
-    assert "metrics.csv</code>: Every number." in page
+    assert "metrics.csv</code>: Every number</p>" in page
     assert not re.search(r"(src|href)=\"(?!data:|#)", page)
 
 
@@ -175,7 +175,7 @@ def test_hours_are_those_that_runs_recorded(tmp_path):
     files[0].write_text(json.dumps({**setting, **whole}))
     files[1].write_text(json.dumps({**setting, "device": "cpu"}))
     facts = provenance.facts(files)
-    assert facts["Hours of training"] == "1.00, without 1 that did not record them"
+    assert facts["Hours of training"] == "1, without 1 that did not record them"
     assert facts["Device"] == "cuda (1); cpu (1)"
     assert "Versions" not in facts
 
@@ -245,3 +245,12 @@ def test_training_curves_have_every_epoch(made):
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["coop", "SARL"]
     assert len({str(line._unscaled_dash_pattern) for line in left.lines}) == 2
+
+
+def test_a_picture_that_is_damaged_is_named(tmp_path, capsys):
+    (tmp_path / "f.png").write_bytes(b"\x89PNG\r\n")
+    item = {"section": "Figures", "title": "F"}
+    words = ["--contents", json.dumps({"title": "T", "items": [item]})]
+    words += ["--shown", str(tmp_path / "f.png"), "--output", str(tmp_path / "o.html")]
+    assert main(["overview", *words]) == 1
+    assert "f.png: is no whole picture" in capsys.readouterr().err

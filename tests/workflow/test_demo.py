@@ -129,9 +129,28 @@ def test_the_report_is_one_file_with_tables_and_figures(demo):
     done = snakemake(demo, *DEMO, "--report", "results/demo/report.html")
     assert done.returncode == 0, done.stdout[-4000:]
     text = (demo / "results/demo/report.html").read_text()
-    for name in ("Tables", "Figures", "Ablations", "table2.html", "figure8.png"):
+    for name in (
+        "Tables",
+        "Figures",
+        "Ablations",
+        "table2.html",
+        "figure8.png",
+        "index.html",
+    ):
         assert name in text
     assert not re.findall(r"<script[^>]+src=\"http", text)
+
+
+def test_the_first_page_holds_what_the_run_made(demo):
+    page = (demo / "results/demo/report/index.html").read_text()
+    for name in ("Table 2", "Table 3", "Table 4", "Figure 4", "Figure 7", "Figure 8"):
+        assert f"<h3>{name}: " in page
+    for name in ("pooled", "transfer"):
+        assert f"<h3>{name}</h3>" in page
+    assert page.count("data:image/png;base64,") >= 4
+    assert "Training curves: loss and test mAP" in page
+    runs = list((demo / "results/demo/runs").rglob("run.json"))
+    assert f"<dt>Trainings</dt><dd>{len(runs):,}</dd>" in page
 
 
 def test_editing_one_methods_option_trains_it_alone(demo):

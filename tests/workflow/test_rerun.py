@@ -129,6 +129,16 @@ def test_another_encoder_makes_features_again_and_no_masks(changed):
     assert not {"index_voc", "index_csv", "drop", "glove"} & set(counts)
 
 
+def test_turning_pictures_makes_features_again(changed):
+    changed.overlay({"encoder": {**SMALL["encoder"], "exif_rotation": False}})
+    assert job_counts(changed.plan()) == {}
+    changed.overlay({"encoder": {**SMALL["encoder"], "exif_rotation": True}})
+    plan = changed.plan("-p")
+    counts = job_counts(plan)
+    assert counts["features"] == 2 + 1 + 2 + 2 and "encoder" not in counts
+    assert "--std clip --exif-rotation" in plan
+
+
 def test_other_labels_and_other_weights_are_noticed(changed):
     changed.write("mine/l.csv", "other labels")
     changed.write("own/weights.pt", "other weights")

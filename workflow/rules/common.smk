@@ -279,10 +279,14 @@ def reported(path, labels, category=None, caption=None, folded=False):
     """A file for the report, and for its first page."""
     if category:
         said = [text for text in labels.values() if isinstance(text, str)]
-        item = {"section": category, "title": ": ".join(said)}
+        section = "Every number" if path.endswith(".csv") else category
+        item = {"section": section, "title": ": ".join(said)}
         if caption:  # a path from the rule's file, as Snakemake takes it
             here = workflow.current_basedir.get_path_or_uri(secret_free=True)
-            item["caption"] = (Path(str(here)) / caption).read_text("utf-8")
+            file = Path(str(here)) / caption
+            text = file.read_text("utf-8") if file.is_file() else ""
+            # What Snakemake fills in for each job, the first page cannot.
+            item["caption"] = "" if "{{" in text or "{%" in text else text
         REPORTED.append((path, {**item, "folded": folded}))
     return report(path, labels=labels, category=category, caption=caption)
 
@@ -303,7 +307,14 @@ def first_page(files):
         for name, contents in ABLATION_CONTENTS.items():
             said = {"title": name, "caption": contents["caption"]}
             found[path.replace("<ablation>", name)] = {**item, **said}
-    return {path: item for path, item in found.items() if path in asked}
+    order = sorted(found, key=lambda path: path.endswith(".csv"))
+    return {path: found[path] for path in order if path in asked}
+
+
+def with_cost(name):
+    """Contents of one of the config's tables: time and memory, if it asks for them."""
+    wanted = config["experiments"].get(name, {}).get("cost", False)
+    return {"cost": True} if wanted else {}
 
 
 def own_name(prefix):

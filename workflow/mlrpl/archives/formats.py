@@ -26,6 +26,19 @@ __all__ = [
     "some",
 ]
 
+# The first bytes of archives of other kinds.
+_OTHERS = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "packed by Zstandard",
+    b"\x04\x22\x4d\x18": "packed by LZ4",
+    b"LZIP": "packed by lzip",
+    b"\x1f\x9d": "packed by compress",
+    b"MSCF": "a cabinet",
+    b"\x89HDF": "an HDF5 file",
+    b"SQLite format 3": "a database",
+}
+
 
 def open_archive(path: str | os.PathLike) -> Archive:
     """Return the archive at `path`; close it, or use it in a `with` statement.
@@ -48,6 +61,12 @@ def open_archive(path: str | os.PathLike) -> Archive:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); check its permissions"
         ) from error
+    for mark, name in _OTHERS.items():
+        if start.startswith(mark):
+            raise UserError(
+                f"{path}: is {name}, which cannot be read here; unpack it and give the "
+                "folder, or pack it as a zip or tar"
+            )
     if start.startswith(b"PK\x07\x08"):
         raise UserError(
             f"{path}: is one part of a zip of several; join the parts "

@@ -85,22 +85,23 @@ def _parsed(data: bytes, where: str) -> ElementTree.Element:
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         reason = error
     declared = _DECLARED.match(data[:400])
-    if not declared:
-        raise _no_xml(where, reason) from reason
-    encoding = declared[1].decode("latin-1")
+    encoding = declared[1].decode("latin-1") if declared else "utf-8"
+    decoded = False
     # Plain UTF-8 under a wrong declaration is common: "ANSI", "utf-16" before ASCII.
-    for name in (_LARGER.get(encoding.lower(), encoding), "utf-8"):
+    for name in dict.fromkeys((_LARGER.get(encoding.lower(), encoding), "utf-8")):
         try:
-            return ElementTree.fromstring(data.decode(name))
-        except (UnicodeError, LookupError, ValueError):
+            text = data.decode(name)
+            decoded = True
+            return ElementTree.fromstring(text)
+        except (UnicodeError, LookupError):
             continue  # not in this encoding, or there is none of this name
-        except ElementTree.ParseError as error:
+        except (ElementTree.ParseError, ValueError) as error:
             reason = error
-    if isinstance(reason, ElementTree.ParseError):
+    if decoded or not data.lstrip().startswith(b"<"):
         raise _no_xml(where, reason) from reason
+    says = f"declares the encoding {encoding}" if declared else "declares no encoding"
     raise UserError(
-        f"{where}: declares the encoding {encoding}, and is not text in it or in "
-        "UTF-8; save it in UTF-8"
+        f"{where}: {says}, and is not text in it or in UTF-8; save it in UTF-8"
     ) from reason
 
 

@@ -6,15 +6,19 @@ with its caption. Pictures are inside, and nothing is loaded from anywhere.
 
 import base64
 import html
+import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
+
 from mlrpl.errors import UserError
 from mlrpl.reporting import table_html
 from mlrpl.reporting.table_grid import Grid
 
+SCALE = 0.72  # pixels of the page for a dot of a picture of 200 an inch
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 STYLE = """\
 body { padding: 0 1rem 4rem; }
@@ -31,7 +35,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem;
 dt { color: var(--dim); }
 dd { margin: 0; overflow-wrap: anywhere; }
 figure { margin: 0 0 1.2rem; }
-figure img { display: block; width: 100%; max-width: 980px; height: auto; }
+figure img { display: block; width: 100%; height: auto; }
 h4.title { font-size: .95rem; font-weight: 500; margin: .2rem 0 .5rem; }
 figcaption, .caption { color: var(--dim); font-size: 13.5px; max-width: 75ch;
   margin: .5rem 0 0; }
@@ -122,12 +126,28 @@ def _show(item: Item) -> str:
         return f"<h3>{html.escape(item.title)}</h3>\n{body}\n"
     heading = f"<h3>{html.escape(item.title)}</h3>"
     if kind := PICTURES.get(item.file.suffix):
-        data = base64.b64encode(_bytes(item.file)).decode()
-        image = f'<img src="data:{kind};base64,{data}" alt="{html.escape(item.title)}">'
+        content = _bytes(item.file)
+        data = base64.b64encode(content).decode()
+        name, style = html.escape(item.title), _width(item.file, content)
+        image = f'<img src="data:{kind};base64,{data}" alt="{name}"{style}>'
         caption = f"<figcaption>{caption} Files: {where}.</figcaption>"
         return f"<figure>\n{heading}\n{image}\n{caption}\n</figure>\n"
     path = f"<code>{html.escape(item.file.as_posix())}</code>"
-    return f"<p>{path}: {html.escape(item.title)}. {caption}</p>\n"
+    return f"<p>{path}: {caption or html.escape(item.title)}</p>\n"
+
+
+def _width(path: Path, content: bytes) -> str:
+    """Return how wide a picture of dots is at most, so that none is blown up."""
+    if path.suffix == ".svg":
+        return ""
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG", "JPEG"]) as picture:
+            dots = picture.width
+    except OSError as error:
+        raise UserError(
+            f"{path}: is no whole picture; let the workflow make it again"
+        ) from error
+    return f' style="max-width: min(100%, {round(SCALE * dots)}px)"'
 
 
 def _marked_up(text: str) -> str:

@@ -64,7 +64,7 @@ def _hours(runs: Sequence[dict[str, Any]]) -> str:
     known = [total for total in totals if total is not None]
     if not known:
         return ""
-    text = f"{sum(known) / 3600:.2f}"
+    text = f"{sum(known) / 3600:.3g}"
     missing = len(totals) - len(known)
     return f"{text}, without {missing} that did not record them" if missing else text
 

@@ -49,6 +49,7 @@ def draw(
             title = f"{datasets.get(name, name)}, {setting}"
             _label(left, title, "loss of the training")
             _label(right, "", "test mAP (%)")
+            right.set_xlim(left.get_xlim())
         figure.legend(
             handles.values(),
             handles.keys(),
@@ -74,5 +75,5 @@ def _label(axes: Axes, title: str, y_label: str) -> None:
     axes.set_title(title, loc="left")
     axes.set_xlabel("epoch")
     axes.set_ylabel(y_label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     seaborn.despine(ax=axes)
