@@ -19,6 +19,7 @@ from mlrpl.runtime import faults, forkclient, streams
 
 COMMANDS = {
     "doctor": "say what is there, missing and needed, before a long run",
+    "check": "read every picture and label of the data sets, and name all faults",
     "download": "fetch one file and check that it is whole",
     "index": "read a data set's image list and label matrix",
     "boxes": "where the objects of a split are, as its annotations have them",
@@ -61,7 +62,7 @@ NOT_WHOLE = (
 )
 
 # Commands whose product is what they print; what others print beside a file is a note.
-PRINTED = ("bench", "doctor", "methods", "predict", "runs", "completion")
+PRINTED = ("bench", "check", "doctor", "methods", "predict", "runs", "completion")
 
 
 def main(argv: list[str] | None = None) -> int:
