@@ -38,7 +38,7 @@ rule examples:
             config["experiments"][w.figure]["pictures"], sort_keys=True
         ),
     shell:
-        "python -m mlrpl examples {params.kind} --runs {params.runs:q}"
+        "python -m mlrpl examples {params.kind:q} --runs {params.runs:q}"
         " --index {input.index:q} --images {input.images:q}"
         " --features {input.features:q}"
         " --choice {params.choice:q} --output {output:q} &> {log:q}"
