@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from mlrpl import demo
 from mlrpl.__main__ import main
-from mlrpl.config.options import applying
+from mlrpl.config.options import applying, reads_tokens
 
 CLASSES = ("cat", "traffic light", "dog")
 COLOURS = ("red", "green", "blue")
@@ -45,6 +45,8 @@ METHODS = {
     "kggr": {"head": "kggr", "loss": "p_bce"},
     "gcn_ml": {"head": "gcn", "loss": "p_bce"},
     "linear_probe": {"head": "linear", "feature": "global"},
+    "dualcoop+score=softmax": {"head": "dualcoop", "score": "softmax"},
+    "vision_only+score=softmax": {"head": "vision_only", "score": "softmax"},
     "sarl+transfer=sst": {"transfer": "sst", "transfer_epoch": 1},
     "sarl+score=softmax": {"score": "softmax", "validation": 0.25},
 }
@@ -99,11 +101,13 @@ class SmallResults:
         if not (self.run(method) / "run.json").is_file():
             options = {**_applying(METHODS[method]), **METHODS[method]}
             data, out = self.results / "data/small", self.run(method)
+            kind = "tokens/" if reads_tokens(applying(options)) else ""
+            features = self.results / "features/small"
             _do(
                 *("train", "--dataset", "small", "--method", method),
                 *("--prop", 0.5, "--seed", 0, "--options", json.dumps(options)),
-                *("--train-features", self.results / "features/small/train/0.h5"),
-                *("--test-features", self.results / "features/small/test/0.h5"),
+                *("--train-features", features / f"train/{kind}0.h5"),
+                *("--test-features", features / f"test/{kind}0.h5"),
                 *("--train-index", data / "train.h5", "--test-index", data / "test.h5"),
                 *("--known", data / "known/prop=0.5/seed=0.npy"),
                 *("--glove", data / "glove.npy"),
@@ -148,8 +152,10 @@ def make(folder: Path) -> SmallResults:
             *("--labels", folder / "labels.csv", "--dataset", "small"),
             *("--split", split, "--output", data / f"{split}.h5"),
         )
-        output = results / f"features/small/{split}/0.h5"
-        _do("features", *encoder, *pictures, "--device", "cpu", "--output", output)
+        for kind, flag in (("", []), ("tokens/", ["--tokens"])):
+            output = results / f"features/small/{split}/{kind}0.h5"
+            words = (*encoder, *pictures, *flag, "--device", "cpu", "--output", output)
+            _do("features", *words)
     index = ("--index", data / "train.h5")
     clip = results / "clip/small.safetensors"
     _do("encoder", *encoder, *index, "--output", clip)
