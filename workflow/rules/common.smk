@@ -307,8 +307,12 @@ def first_page(files):
         for name, contents in ABLATION_CONTENTS.items():
             said = {"title": name, "caption": contents["caption"]}
             found[path.replace("<ablation>", name)] = {**item, **said}
-    order = sorted(found, key=lambda path: path.endswith(".csv"))
-    return {path: found[path] for path in order if path in asked}
+
+    def place(path):
+        number = re.match(r"(?:Table|Figure) (\d+)", found[path]["title"])
+        return path.endswith(".csv"), int(number.group(1)) if number else 1000
+
+    return {path: found[path] for path in sorted(found, key=place) if path in asked}
 
 
 def with_cost(name):
