@@ -79,7 +79,9 @@ def page(title: str, body: str, style: str = "") -> str:
 def body_of(text: str) -> str:
     """Return what a page that `to_html` returned shows, as a part of another page."""
     found = re.search(r"<body>\n(.*)\n</body>", text, re.DOTALL)
-    return found.group(1).replace("h2", "h4", 2) if found else html.escape(text)
+    if not found:
+        return html.escape(text)
+    return re.sub(r"(</?)h2\b", r"\1h4", found.group(1))
 
 
 def to_fragment(grid: Grid, titled: bool = True) -> str:
