@@ -42,6 +42,7 @@ COMMANDS = {
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
     "figure": "a figure as PDF and PNG beside the published numbers",
     "compare": "methods against one of them, or two folders of results, with intervals",
+    "cost": "hours, memory and energy of finished runs, added up",
     "runs": "what has run and its mAP, or two runs class by class",
     "curves": "training curves of some runs as PDF and PNG",
     "per_class": "the AP of each class, one column a method, as an HTML page",
@@ -61,7 +62,7 @@ NOT_WHOLE = (
 )
 
 # Commands whose product is what they print; what others print beside a file is a note.
-PRINTED = ("bench", "check", "doctor", "methods", "runs", "completion")
+PRINTED = ("bench", "check", "doctor", "methods", "predict", "runs", "completion")
 
 
 def main(argv: list[str] | None = None) -> int:
