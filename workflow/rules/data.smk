@@ -10,6 +10,7 @@ OUTPUTS:
 # A file is known by its hash. Its addresses are a resource and no parameter, so that a
 # new mirror downloads nothing again.
 rule download:
+    """One published file, checked by its hash."""
     output:
         "<data>/{download}",
     log:
@@ -30,6 +31,7 @@ rule download:
 
 
 rule index_coco:
+    """Image list and labels of a split in the COCO layout."""
     input:
         images=split_file("images"),
         beside=train_index,
@@ -58,6 +60,7 @@ rule index_coco:
 
 
 rule index_voc:
+    """Image list and labels of a split in the VOC layout."""
     input:
         images=split_file("images"),
         beside=train_index,
@@ -84,6 +87,7 @@ rule index_voc:
 
 
 rule index_csv:
+    """Image list and labels of a split as a table."""
     input:
         images=split_file("images"),
         beside=train_index,

@@ -6,6 +6,7 @@ OUTPUTS: results/demo/world/, which profiles/demo/config.yaml names as `root:`
 
 
 rule demo_world:
+    """The demo's data sets and vectors."""
     output:
         "results/demo/world/train2014.zip",
         "results/demo/world/val2014.zip",

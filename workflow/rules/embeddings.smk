@@ -7,6 +7,7 @@ OUTPUTS: <results>/data/{dataset}/glove.npy, one row a class
 
 
 rule glove:
+    """Class vectors out of GloVe."""
     input:
         vectors=plan.glove_source(config),
         index="<results>/data/{dataset}/train.h5",
@@ -30,6 +31,7 @@ rule glove:
 
 
 rule clip_vectors:
+    """Class vectors of CLIP's own text tower."""
     input:
         clip="<results>/clip/{dataset}.safetensors",
     output:

@@ -12,6 +12,7 @@ OUTPUTS:
 
 
 rule evaluate:
+    """The metrics of one training."""
     input:
         scores="<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/scores.h5",
         index=of_images("<results>/data/{dataset}/test.h5"),
@@ -33,6 +34,7 @@ rule evaluate:
 
 
 rule collect:
+    """metrics.csv and per_class_ap.csv."""
     input:
         metrics=named("metrics.json"),
     output:
@@ -63,5 +65,6 @@ rule collect:
 
 
 rule metrics:
+    """Every number of every run, as one CSV, and the AP of each class."""
     input:
         rules.collect.output,

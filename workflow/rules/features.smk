@@ -10,6 +10,7 @@ OUTPUTS:
 
 
 rule encoder:
+    """What training needs of CLIP."""
     input:
         index="<results>/data/{dataset}/train.h5",
         weights=plan.encoder_files(config),
@@ -32,6 +33,7 @@ rule encoder:
 
 
 rule context:
+    """The tokens that context vectors start from."""
     input:
         model=plan.model_config(config),
     output:
@@ -51,6 +53,7 @@ rule context:
 
 # A shard is whole or absent: a break costs one shard, and several GPUs share a split.
 rule features:
+    """Image features of one shard of a split."""
     input:
         images=split_file("images"),
         index="<results>/data/{dataset}/{split}.h5",

@@ -139,6 +139,7 @@ use rule figure as figure8 with:
 
 
 rule figures:
+    """The figures of the paper that the configuration has."""
     input:
         [
             getattr(rules, name).output

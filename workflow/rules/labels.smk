@@ -6,6 +6,7 @@ OUTPUTS: <results>/data/{dataset}/known/prop={prop}/seed={seed}.npy, cells in -1
 
 
 rule drop:
+    """The partial labels of one proportion and seed."""
     input:
         index=of_images("<results>/data/{dataset}/train.h5"),
     output:

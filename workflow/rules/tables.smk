@@ -118,6 +118,7 @@ use rule table as table4 with:
 
 
 rule tables:
+    """The tables of the paper that the configuration has."""
     input:
         [
             getattr(rules, name).output

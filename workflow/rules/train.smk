@@ -10,6 +10,7 @@ OUTPUTS: <results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/
 
 
 rule train:
+    """One training: a data set, a method, a proportion and a seed."""
     input:
         train_features=shards("train"),
         test_features=shards("test"),

@@ -13,6 +13,7 @@ TUNING = config["tuning"] or {"datasets": [], "methods": []}
 
 
 rule trials:
+    """A method's trials, the best first."""
     input:
         run=lambda w: [
             f"<results>/runs/{run}/run.json"
@@ -48,6 +49,7 @@ rule trials:
 
 
 rule recipes:
+    """The best options of each method, as a config file."""
     input:
         lambda w: (
             [
@@ -71,5 +73,6 @@ rule recipes:
 
 
 rule tuning:
+    """Options chosen on training images that are held out."""
     input:
         rules.recipes.output,
