@@ -284,7 +284,7 @@ def test_edited_code_is_not_run_from_memory(served_by, package, files, tmp_path)
 def test_code_of_another_folder_is_not_run(
     served_by, package, files, tmp_path, repository
 ):
-    append(package, "def drop_labels(*arguments): raise SystemExit(9)")
+    append(package, "def scheme(name): raise SystemExit(9)")
     found = served_by(package)
     arguments = drop(files, tmp_path / "a.npy")
     assert found.run(*arguments)[0] == 9
