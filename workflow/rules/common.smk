@@ -27,6 +27,7 @@ sys.path.insert(0, str(WORKFLOW))
 
 from mlrpl.config import ablations, dependencies, files, plan, specs, targets
 from mlrpl.config.validation import validate
+from mlrpl.doctor import jobs
 from mlrpl.errors import UserError
 from mlrpl.runtime import forkserver
 
@@ -66,6 +67,7 @@ DOWNLOADS = plan.downloads(config)
 # How a job runs, which changes no number, is a resource; what it computes, a parameter.
 DEVICE = config["device"]
 GPU = int(DEVICE != "cpu")  # on CPUs as many jobs at once as there are cores
+JOBS = jobs.Jobs(config)
 ABLATIONS = ablations.names()
 try:
     CHOSEN_ABLATIONS = ablations.chosen(config)
@@ -139,6 +141,27 @@ def code(*modules):
     An edit of what they compute runs the rule's jobs again; a comment does not.
     """
     return dependencies.code_hash(*modules)
+
+
+def takes(name):
+    """Resources of a rule's jobs: memory, time and disk, as `mlrpl doctor` has them.
+
+    A cluster reserves them and kills by them; without one nothing is limited by them
+    unless the command line says so (`--resources mem_mb=64000`).
+    """
+
+    def resource(key):
+        def value(wildcards, input, threads, attempt):
+            named = {
+                key: [files] if isinstance(files, str) else list(files)
+                for key, files in input.items()
+            } or {"": list(input)}
+            found = {key: sum(map(jobs.size_mb, files)) for key, files in named.items()}
+            return getattr(JOBS.ask(name, wildcards, found, threads, attempt), key)
+
+        return value
+
+    return {key: resource(key) for key in ("mem_mb", "runtime", "disk_mb")}
 
 
 @functools.cache

@@ -21,6 +21,7 @@ rule download:
         "../../envs/mlrpl.yaml"
     threads: 1
     resources:
+        **takes("download"),
         url=lambda w: plan.flags({"url": DOWNLOADS[w.download]["url"]}),
     params:
         check=lambda w: plan.flags({**DOWNLOADS[w.download], "url": None}),
@@ -42,6 +43,8 @@ rule index_coco:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("index_coco"),
     params:
         code=code("data.coco", "data.index"),
         choices=lambda w: flags(w, "member", "prefix", "keep", "allow_empty_classes"),
@@ -64,6 +67,8 @@ rule index_voc:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("index_voc"),
     params:
         code=code("data.voc", "data.index"),
         choices=lambda w: flags(
@@ -88,6 +93,8 @@ rule index_csv:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("index_csv"),
     params:
         code=code("data.csv_table", "data.index"),
         choices=lambda w: flags(w, "select", "allow_empty_classes"),

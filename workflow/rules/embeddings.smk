@@ -16,6 +16,8 @@ rule glove:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("glove"),
     params:
         code=code("embeddings.glove"),
         member=literal(plan.flags({"member": config["glove"]["member"]})),

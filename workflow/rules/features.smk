@@ -19,6 +19,8 @@ rule encoder:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("encoder"),
     params:
         code=code("text.export"),
         encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
@@ -36,9 +38,12 @@ rule context:
         "<results>/clip/context/{text}.json",
     log:
         "<logs>/clip/context/{text}.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("context"),
     params:
         code=code("text.context_tokens"),
         model=literal(ENCODER["model"]),
@@ -61,6 +66,7 @@ rule features:
         "../../envs/mlrpl.yaml"
     threads: config["threads"]["features"]
     resources:
+        **takes("features"),
         gpu=GPU,
         device=DEVICE,
         batch_size=ENCODER["batch_size"],

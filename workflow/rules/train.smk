@@ -30,6 +30,7 @@ rule train:
         "../../envs/mlrpl.yaml"
     threads: config["threads"]["train"]
     resources:
+        **takes("train"),
         gpu=GPU,
         device=DEVICE,
     params:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlrpl.doctor import machine as machines
-from mlrpl.doctor import needs, sources
+from mlrpl.doctor import largest_jobs, needs, sources
 from mlrpl.doctor.contents import content_faults
 
 # A run is not ready to start if it would take longer than this, whatever else is right.
@@ -40,6 +40,7 @@ class Findings:
         disks: what they write, by file system.
         memory: of the trainings; None when none is left.
         time: a rough time.
+        jobs: what the largest jobs ask of a cluster.
         faults: one line for each thing without which the run would fail.
     """
 
@@ -53,6 +54,7 @@ class Findings:
     disks: Sequence[Disk]
     memory: needs.MemoryNeed | None
     time: needs.TimeNeed
+    jobs: Sequence[largest_jobs.JobNeed]
     faults: Sequence[str]
 
 
@@ -102,6 +104,7 @@ def examine(
         disks=disks,
         memory=memory,
         time=time,
+        jobs=largest_jobs.job_needs(config, work, found),
         faults=faults,
     )
 
