@@ -42,7 +42,7 @@ include: "workflow/rules/tuning.smk"
 
 # Small trainings share one process's imports, where jobs run on this machine.
 onstart:
-    forkserver.start()
+    forkserver.start() if workflow.local_exec else forkserver.forget()
     drop_default_rate_limit()
 
 
