@@ -33,7 +33,7 @@ STAGES = [
 # The process that runs small commands runs them as the command line does.
 EXCEPTIONS = {("commands.forkserver", "__main__")}
 # Folders of tests without a folder of the package.
-OTHER_TESTS = {"workflow"}
+OTHER_TESTS = {"cluster", "workflow"}
 LONGEST = 400
 
 

@@ -2,16 +2,38 @@
 
 INPUTS: the images' archives, <results>/data/{dataset}/{split}.h5, the config's `encoder`
 OUTPUTS:
+    <data>/clip/{weights}                             those of open_clip's tag, if it is one
     <results>/features/{dataset}/{split}/{shard}.h5   pooled maps and global features
     <results>/clip/{dataset}.safetensors              text tower and class names
     <results>/clip/context/{text}.json                tokens of a context's start
 """
 
 
+# Once, where there is a network; the nodes of a cluster have none.
+rule weights:
+    output:
+        "<data>/clip/{weights}",
+    log:
+        "<logs>/download/clip/{weights}.log",
+    wildcard_constraints:
+        weights=either(Path(path).name for path in plan.fetched_weights(config)),
+    localrule: True
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    resources:
+        **takes("weights"),
+    params:
+        encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
+    shell:
+        "python -m mlrpl weights {params.encoder} --output {output:q} &> {log:q}"
+
+
 rule encoder:
     input:
         index="<results>/data/{dataset}/train.h5",
         weights=plan.encoder_files(config),
+        fetched=plan.fetched_weights(config),
     output:
         "<results>/clip/{dataset}.safetensors",
     log:
@@ -27,7 +49,8 @@ rule encoder:
         image_size=ENCODER["image_size"],
         names=lambda w: flags(w, "names"),
     shell:
-        "python -m mlrpl encoder {params.encoder} --image-size {params.image_size}"
+        "python -m mlrpl encoder {params.encoder} --weights {input.fetched:q}"
+        " --image-size {params.image_size}"
         " --index {input.index:q} {params.names} --output {output:q} &> {log:q}"
 
 
@@ -58,6 +81,7 @@ rule features:
         images=split_file("images"),
         index="<results>/data/{dataset}/{split}.h5",
         weights=plan.encoder_files(config),
+        fetched=plan.fetched_weights(config),
     output:
         "<results>/features/{dataset}/{split}/{shard}.h5",
     log:
@@ -78,7 +102,8 @@ rule features:
         views=",".join(ENCODER["views"]),
         shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
     shell:
-        "python -m mlrpl features {params.encoder} --image-size {params.image_size}"
+        "python -m mlrpl features {params.encoder} --weights {input.fetched:q}"
+        " --image-size {params.image_size}"
         " {params.colours} --views {params.views} --images {input.images:q}"
         " --index {input.index:q} --shard {wildcards.shard:q} --shards {params.shards}"
         " --device {resources.device} --batch-size {resources.batch_size}"

@@ -13,6 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pretrained", required=True, help="open_clip's tag, or a checkpoint file"
     )
+    parser.add_argument(
+        "--weights", nargs="*", help="the file of the tag, if it is at hand"
+    )
     parser.add_argument("--image-size", type=int, required=True, help="in pixels")
     for name in ("mean", "std"):
         parser.add_argument(
@@ -62,7 +65,8 @@ def run(args: argparse.Namespace) -> None:
     device = choose_device(args.device)
     index = Index.load(args.index)
     shard_range(len(index.images), args.shard, args.shards)
-    clip = load_clip(args.model, args.pretrained, args.image_size)
+    [weights] = args.weights or [None]
+    clip = load_clip(args.model, args.pretrained, args.image_size, weights)
     extract(
         clip,
         index,

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlrpl.doctor import machine as machines
 from mlrpl.doctor import largest_jobs, needs, sources
+from mlrpl.doctor import machine as machines
 from mlrpl.doctor.contents import content_faults
 
 # A run is not ready to start if it would take longer than this, whatever else is right.
