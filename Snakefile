@@ -40,10 +40,8 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/tuning.smk"
 
 
-# Small trainings share one process's imports, where jobs run on this machine.
 onstart:
-    forkserver.start() if workflow.local_exec else forkserver.forget()
-    drop_default_rate_limit()
+    prepare_executor()
 
 
 # An ablation is a file with a rule `ablation_` and its name, and a target: drop one in.

@@ -27,12 +27,16 @@ pytestmark = [
 
 # Notes what Slurm gave the job; the training is told to stop at its first try.
 NOTING = """\
-import json, os, sys
+import json, os, re, subprocess, sys
 from pathlib import Path
-names = ("SLURM_JOB_ID", "SLURM_MEM_PER_NODE", "SLURM_JOB_GPUS", "MLRPL_FORKSERVER")
+found = {"command": sys.argv[1], "server": os.environ.get("MLRPL_FORKSERVER")}
+found["job"] = number = os.environ.get("SLURM_JOB_ID")
+if number:
+    command = ["scontrol", "--oneliner", "show", "job", number]
+    text = subprocess.run(command, capture_output=True, text=True).stdout
+    found |= dict(re.findall(r"(TimeLimit|MinMemoryNode|TresPerJob)=(\\S+)", text))
 with open("seen", "a") as file:
-    found = {name: os.environ.get(name) for name in names}
-    print(json.dumps({"command": sys.argv[1], **found}), file=file)
+    print(json.dumps(found), file=file)
 if sys.argv[1] == "train":
     folder = Path(sys.argv[sys.argv.index("--output-dir") + 1])
     if not (folder / "checkpoint.pt").exists():
@@ -72,19 +76,19 @@ def test_a_training_and_what_it_needs(repository, tmp_path):
     by_command = {}
     for job in seen:
         by_command.setdefault(job["command"], []).append(job)
-        assert job["MLRPL_FORKSERVER"] is None
+        assert job["server"] is None
     # Beside Snakemake itself, and as jobs of Slurm, each of its own.
-    beside = {j["command"] for j in seen if j["SLURM_JOB_ID"] is None}
-    assert beside == {"drop", "evaluate"}
-    numbers = [job["SLURM_JOB_ID"] for job in seen if job["SLURM_JOB_ID"]]
+    assert {j["command"] for j in seen if j["job"] is None} == {"drop", "evaluate"}
+    numbers = [job["job"] for job in seen if job["job"]]
     assert len(numbers) == len(set(numbers))
-    # Memory as the rules ask for it; twice as much for the second try.
-    first, second = (int(job["SLURM_MEM_PER_NODE"]) for job in by_command["train"])
-    assert second == 2 * first >= 8000
-    assert {job["SLURM_MEM_PER_NODE"] for job in by_command["index"]} == {"3000"}
+    # Memory and time as the rules ask for them; twice as much for the second try.
+    first, second = by_command["train"]
+    assert [job["MinMemoryNode"] for job in (first, second)] == ["4000M", "8000M"]
+    assert [job["TimeLimit"] for job in (first, second)] == ["00:30:00", "01:00:00"]
+    assert {job["MinMemoryNode"] for job in by_command["index"]} == {"3000M"}
     # One card each for trainings and features alone.
     for command, jobs in by_command.items():
-        cards = {bool(job["SLURM_JOB_GPUS"]) for job in jobs}
+        cards = {job.get("TresPerJob") == "gres:gpu:1" for job in jobs}
         assert cards == {command in ("train", "features")}, command
     made = {path.name for path in (folder / RUN).parent.iterdir()}
     assert "checkpoint.pt" not in made and "weights.safetensors" in made

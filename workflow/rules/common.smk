@@ -4,6 +4,7 @@ This file alone holds functions; what they compute is in workflow/mlrpl/config/p
 """
 
 import functools
+import inspect
 import json
 import os
 import re
@@ -27,7 +28,7 @@ sys.path.insert(0, str(WORKFLOW))
 
 from mlrpl.config import ablations, dependencies, files, plan, specs, targets
 from mlrpl.config.validation import validate
-from mlrpl.doctor import jobs
+from mlrpl.doctor import cluster, jobs
 from mlrpl.errors import UserError
 from mlrpl.runtime import forkserver
 
@@ -42,8 +43,20 @@ def drop_default_rate_limit():
     """
     scheduler = workflow.scheduler
     limit = getattr(scheduler, "job_rate_limiter", None)
-    if workflow.local_exec and limit and (limit.max_jobs, limit.timespan) == (100, 1):
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
         scheduler.job_rate_limiter = None
+
+
+def prepare_executor():
+    """Before the first job: what jobs here share, or what those elsewhere need."""
+    if workflow.local_exec:
+        forkserver.start()
+        drop_default_rate_limit()
+        return
+    for fault in cluster.faults(workflow.executor_plugin.name, config):
+        one_line(fault)
+    Path(config["results"]).mkdir(parents=True, exist_ok=True)
+    forkserver.forget()
 
 
 def one_line(error):
@@ -60,6 +73,10 @@ try:
     config = validate(files.merge(config, files.typed(given)))
 except UserError as error:
     one_line(error)
+
+# On a node, which runs one job: `prepare_executor` has made the folder.
+if workflow.remote_exec and (unseen := cluster.unseen(config)):
+    one_line(unseen)
 
 DATASETS = config["datasets"]
 ENCODER = config["encoder"]
@@ -91,9 +108,18 @@ wildcard_constraints:
     seed=r"0|[1-9]\d*",
 
 
+def inspected(function):
+    """The function with its parameters noted, which Snakemake asks for at every call.
+
+    To find them takes longer than most functions here: a seventh of a plan's time.
+    """
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
 def literal(value):
     """A parameter as it stands; in a plain one `{name}` would be a wildcard."""
-    return lambda wildcards: value
+    return inspected(lambda wildcards: value)
 
 
 def either(names):
@@ -108,24 +134,32 @@ def of_format(name):
 
 def split_file(key):
     """Input function: a split's images, annotations or labels."""
-    return lambda wildcards: plan.split_source(
-        config, wildcards.dataset, wildcards.split, key
+    return inspected(
+        lambda wildcards: plan.split_source(
+            config, wildcards.dataset, wildcards.split, key
+        )
     )
 
 
 def of_images(path):
     """Input function: a file of the data set whose images a data set has."""
-    return lambda wildcards: path.format(
-        dataset=plan.images_of(config, wildcards.dataset)
+    return inspected(
+        lambda wildcards: path.format(
+            dataset=plan.images_of(config, wildcards.dataset)
+        )
     )
 
 
 def shards(split):
     """Input function: all feature files of a split."""
-    return lambda wildcards: [
-        of_images(f"<results>/features/{{dataset}}/{split}/{shard}.h5")(wildcards)
-        for shard in range(DATASETS[wildcards.dataset]["splits"][split]["shards"])
-    ]
+
+    @functools.cache
+    def files(dataset):
+        path = f"<results>/features/{plan.images_of(config, dataset)}/{split}"
+        count = DATASETS[dataset]["splits"][split]["shards"]
+        return [f"{path}/{shard}.h5" for shard in range(count)]
+
+    return inspected(lambda wildcards: files(wildcards.dataset))
 
 
 def flags(wildcards, *keys):
@@ -159,9 +193,12 @@ def takes(name):
             found = {key: sum(map(jobs.size_mb, files)) for key, files in named.items()}
             return getattr(JOBS.ask(name, wildcards, found, threads, attempt), key)
 
-        return value
+        return inspected(value)
 
-    return {key: resource(key) for key in ("mem_mb", "runtime", "disk_mb")}
+    keys = ("mem_mb", "runtime", "disk_mb")
+    differs = jobs.DIFFERS.get(name, keys)
+    plain = jobs.Ask()
+    return {k: resource(k) if k in differs else getattr(plain, k) for k in keys}
 
 
 @functools.cache
@@ -176,11 +213,13 @@ def method_options(method):
         one_line(error)
 
 
+@inspected
 def train_code(wildcards):
     """The code behind a training: the loop, and the parts that the method consists of."""
     return code(*dependencies.training_modules(method_options(wildcards.method)))
 
 
+@inspected
 def context_file(wildcards):
     """Input function: the tokens of a run's context, unless it starts at random."""
     text = method_options(wildcards.method).get("context_init", "random")

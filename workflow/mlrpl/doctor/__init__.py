@@ -6,5 +6,6 @@
 - `jobs`: what a job of each rule asks of a cluster, at the stated `rates`;
 - `needs`: disk, memory and time, from the sizes alone;
 - `machine`: what the machine has;
+- `cluster`: what keeps jobs from running on other machines;
 - `report`: the screen.
 """

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlrpl.doctor import largest_jobs, needs, sources
+from mlrpl.doctor import cluster, largest_jobs, needs, sources
 from mlrpl.doctor import machine as machines
 from mlrpl.doctor.contents import content_faults
 
@@ -63,6 +63,7 @@ def examine(
     machine: machines.Machine,
     cores: int | None = None,
     hashes: bool = False,
+    executor: str | None = None,
 ) -> Findings:
     """Compare what a configuration needs with what there is.
 
@@ -71,6 +72,7 @@ def examine(
         machine: what the machine has.
         cores: cores that Snakemake is given; None for all.
         hashes: read the files that are there, and compare their hashes.
+        executor: what Snakemake has its jobs run by; None for this machine.
     """
     cores = cores or machine.cores
     cuda = machine.gpu is not None and config["device"] != "cpu"
@@ -87,6 +89,7 @@ def examine(
         faults.append(f"torch: cannot be used ({machine.torch_fault}); reinstall it")
     elif config["device"] == "cuda" and machine.gpu is None:
         faults.append("device: cuda: no CUDA device is visible; use cpu or auto")
+    faults += cluster.faults(executor, config)
     faults += [file.fault for file in files if file.fault]
     faulty = [file.path for file in files if file.fault]
     faults += content_faults(config, work.datasets, faulty)

@@ -21,6 +21,13 @@ from mlrpl.runtime.memory import HOST_SHARE
 SMALL_MB, SMALL_MINUTES = 3000, 30
 # A training or an encoder besides what it reads: with CUDA the libraries take 3 GB.
 LARGE_MB = 4000
+# What differs from job to job; of all other rules everything does. A number that is
+# asked of a function costs a plan of thousands of jobs a second for each of them.
+DIFFERS = {
+    "train": ("mem_mb", "runtime"),
+    **dict.fromkeys(("drop", "evaluate"), ("mem_mb",)),
+    **dict.fromkeys(("collect", "context", "figure", "recipes", "table", "trials"), ()),
+}
 # The rest of an input goes through memory more than once: parsed, as a matrix, sorted.
 COPIES = {"index": 5, "glove": 0, "drop": 20, "encoder": 4, "evaluate": 6, "train": 4}
 # Features beyond this are read from the disk in every epoch, as where a machine has
@@ -47,8 +54,8 @@ class Ask:
         disk_mb: megabytes that it writes.
     """
 
-    mem_mb: int
-    runtime: int
+    mem_mb: int = SMALL_MB
+    runtime: int = SMALL_MINUTES
     disk_mb: int = 1000
 
     def times(self, attempt: int) -> "Ask":
@@ -96,7 +103,7 @@ class Jobs:
                 entry = plan.downloads(self._config)[wildcards["download"]]
                 read = entry.get("size", 0) / 1e6
             memory, disk = SMALL_MB + round(copies * read), 1000 + round(read)
-            found = Ask(memory, SMALL_MINUTES, disk)
+            found = Ask(memory, disk_mb=disk)
         return found.times(attempt)
 
     def _train(self, method: str, megabytes: Mapping[str, float], threads: int) -> Ask:
