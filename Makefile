@@ -2,11 +2,13 @@
 # make test    the environment, and every test
 # make doctor  what is there, missing and needed, before a long run; ARGS="--hashes" reads
 #              the files, ARGS="--configfile mine.yaml" looks at another configuration
+# make help    these lines
 # make clean   what the demo made; make distclean: the environment as well
 #
 # PYTHON=python3.12 chooses the Python (3.11 or later) that makes the environment, CORES
 # the cores that the demo takes.
 
+.DEFAULT_GOAL := help
 CORES ?= all
 VENV := .venv
 SNAKEMAKE := $(VENV)/bin/snakemake --workflow-profile profiles/demo
@@ -18,19 +20,19 @@ FOUND = $(firstword $(foreach python,$(CANDIDATES),$(shell \
 NO_PYTHON = no Python 3.11 or later among: $(CANDIDATES). Install one, or name it: \
 	make PYTHON=/path/to/python3
 
-.PHONY: demo test doctor clean distclean
+.PHONY: help demo test doctor clean distclean
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/run.stamp
-	$(SNAKEMAKE) --cores $(CORES)
-	$(SNAKEMAKE) --cores 1 --report results/demo/report.html
-	@echo
-	@echo "Tables    results/demo/tables/     table2, table3, table4 (.md .csv .tex), metrics.csv"
-	@echo "Figures   results/demo/figures/    figure4, figure7, figure8 (.png .pdf)"
-	@echo "Ablations results/demo/ablations/  pooled, transfer (.md .csv .tex)"
-	@echo "All of it on one page, in a browser: results/demo/report.html"
+	$(SNAKEMAKE) --cores $(CORES) --logger rich
+	@$(SNAKEMAKE) --cores 1 --quiet all --report results/demo/report.html
+	@echo "All of it on one page, in a browser: results/demo/report/index.html"
+	@echo "The same in Snakemake's report, in a browser: results/demo/report.html"
 
 test: $(VENV)/test.stamp
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 doctor: $(VENV)/run.stamp
 	@PYTHONPATH=workflow $(VENV)/bin/python -m mlrpl doctor $(ARGS)
@@ -40,6 +42,7 @@ $(VENV)/run.stamp: envs/requirements.txt
 	$(if $(FOUND),,$(error $(NO_PYTHON)))
 	$(FOUND) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --requirement $<
+	$(VENV)/bin/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
 $(VENV)/test.stamp: envs/requirements-test.txt $(VENV)/run.stamp

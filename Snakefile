@@ -37,11 +37,21 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/examples.smk"
 include: "workflow/rules/tuning.smk"
 
 
 onstart:
     prepare_executor()
+
+
+# The last lines on the screen: numbers and places, or what failed.
+onsuccess:
+    say_last(endings.success(config, sorted(NAMED_RUNS)))
+
+
+onerror:
+    say_last(failed_jobs())
 
 
 # An ablation is a file with a rule `ablation_` and its name, and a target: drop one in.
@@ -67,14 +77,29 @@ rule ablations:
         [getattr(rules, f"ablation_{name}").output for name in ABLATIONS],
 
 
+# What the report's first page shows, and all that a run makes besides.
+RESULTS = [
+    *rules.tables.input,
+    *rules.figures.input,
+    *rules.pictures_and_boxes.input,
+    *rules.metrics.input,
+    *(
+        path
+        for name in CHOSEN_ABLATIONS
+        for path in getattr(rules, f"ablation_{name}").output
+    ),
+]
+
+
+include: "workflow/rules/report.smk"
+
+
 rule all:
     """Tables, figures, metrics, and the ablations that the configuration chooses."""
     default_target: True
     input:
-        rules.tables.input,
-        rules.figures.input,
-        rules.metrics.input,
-        [getattr(rules, f"ablation_{name}").output for name in CHOSEN_ABLATIONS],
+        RESULTS,
+        rules.overview.output,
 
 
 check_targets()

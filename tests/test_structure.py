@@ -30,8 +30,12 @@ STAGES = [
     "commands",
     "__main__",
 ]
-# The process that runs small commands runs them as the command line does.
-EXCEPTIONS = {("commands.forkserver", "__main__")}
+# The process that runs small commands runs them as the command line does; what a shell
+# completes are the command line's commands.
+EXCEPTIONS = {
+    ("commands.forkserver", "__main__"),
+    ("commands.completion", "__main__"),
+}
 # Folders of tests without a folder of the package.
 OTHER_TESTS = {"cluster", "workflow"}
 LONGEST = 400

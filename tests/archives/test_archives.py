@@ -246,6 +246,25 @@ def test_no_archive_at_all(tmp_path):
     one_line(other, "truncated or damaged tar")
 
 
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"7z\xbc\xaf\x27\x1c\0\4", "a 7z archive"),
+        (b"Rar!\x1a\x07\x01\0", "a RAR archive"),
+        (b"\x28\xb5\x2f\xfd\x24", "packed by Zstandard"),
+    ],
+)
+def test_archives_of_other_kinds_are_named_and_not_called_damaged(
+    start, name, tmp_path
+):
+    path = tmp_path / "x.zip"
+    path.write_bytes(start + bytes(2000))
+    with pytest.raises(UserError) as caught:
+        open_archive(path)
+    message = f"{path}: is {name}, which cannot be read here; unpack it and give the f"
+    assert str(caught.value).startswith(message)
+
+
 def test_no_room_for_a_compressed_tar(tmp_path, monkeypatch):
     path = write("packed.tar.gz", tmp_path, content())
 

@@ -71,7 +71,12 @@ def test_the_projects_own_ablations_are_counted(valid):
         for name in ablations.names()
     }
     # data sets x methods x proportions, by hand
-    assert counts == {"pooled": 2 * 3 * 3, "transfer": 2 * 5 * 5}
+    assert counts == {
+        "pooled": 2 * 3 * 3,
+        "rivals": 2 * 25 * 9,
+        "rivals_half": 2 * 25 * 1,
+        "transfer": 2 * 5 * 5,
+    }
 
 
 def test_the_caption_is_the_docstring(file):

@@ -109,23 +109,39 @@ def test_a_training_depends_on_its_own_parts_alone():
 
 
 # The command of each rule that makes numbers, and what it may import besides: the
-# formats and parts that another rule or run is for, and who makes the demo's weights.
+# formats and parts that another rule or run is for, who makes the demo's weights, and
+# what is looked at before the first image.
+COCO = ("data.coco", "data.coco_json", "data.json_files")
+VOC, CSV = ("data.voc", "data.voc_xml"), ("data.csv_table",)
 COMMANDS = {
-    "index_coco": ("index", ["data.voc", "data.csv_table"]),
-    "index_voc": ("index", ["data.coco", "data.csv_table"]),
-    "index_csv": ("index", ["data.coco", "data.voc"]),
+    "index_coco": ("index", [*VOC, *CSV]),
+    "index_voc": ("index", [*COCO, *CSV]),
+    "index_csv": ("index", [*COCO, *VOC]),
     "demo_world": ("demo", ["demo.small_clip", "demo.pairs"]),
     "drop": ("drop", []),
     "glove": ("glove", []),
+    "clip_vectors": ("clipvectors", []),
     "encoder": ("encoder", []),
     "context": ("context", []),
-    "features": ("features", []),
+    "features": ("features", ["text.class_names", "text.clip_text", "text.export"]),
+    "tokens": ("features", ["text.class_names", "text.clip_text", "text.export"]),
     "evaluate": ("evaluate", []),
     "collect": ("collect", []),
     "table": ("table", []),
     "figure": ("figure", []),
+    "examples": ("examples", []),
+    "pictures": ("pictures", []),
+    "boxes_coco": ("boxes", ["data.boxes_voc"]),
+    "boxes_voc": ("boxes", ["data.boxes_coco"]),
+    "localise": ("localise", []),
+    "localisation": ("localisation", []),
     "trials": ("tune", []),
-    "recipes": ("tune", []),
+    # The tables of trials are another rule's.
+    "recipes": (
+        "tune",
+        closure(["reporting.tuning_grid", "reporting.table_formats"])
+        - closure(["reporting.tuning"]),
+    ),
 }
 
 

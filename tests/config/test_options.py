@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from mlrpl.config import options, validation
-from mlrpl.config.options import Options, canonical, check, options_schema, resolve
+from mlrpl.config.method_strings import canonical, resolve
+from mlrpl.config.options import Options, check, options_schema
 from mlrpl.errors import UserError
 from support.configs import merged
 

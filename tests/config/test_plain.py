@@ -121,6 +121,8 @@ UNREADABLE = {
     ),
     "twice below": ("options: {lr: 1, lr: 2}", "the key lr stands twice"),
     "deep": ("a: " + "[" * 9000, "nested too deeply"),
+    "itself": ("logs: &a {b: *a}", "nested too deeply"),
+    "no time": ("logs: !!timestamp x", "is not YAML"),
     "day": ("logs: 2020-13-45", "is not YAML"),
     "digits": ("seeds: [" + "9" * 5000 + "]", "is not YAML"),
     "tag": ("logs: !!python/object/apply:os.system [touch pwned]", "is not YAML"),
@@ -138,6 +140,17 @@ def test_file_that_cannot_be_taken_is_named(tmp_path, monkeypatch, name):
         files.read("mine.yaml")
     assert expected in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_aliases_that_multiply_take_no_time(tmp_path, paper):
+    lines = [
+        "a0: &a0 [x, x]",
+        *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 39)),
+    ]
+    (tmp_path / "c.yaml").write_text("\n".join(lines))
+    content = files.read(tmp_path / "c.yaml")
+    with pytest.raises(UserError, match="config key a0: unknown key"):
+        configuration.validate({**paper, "a0": content["a38"]})
 
 
 def test_a_merge_key_is_no_key_twice(tmp_path):

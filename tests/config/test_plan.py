@@ -261,7 +261,12 @@ def test_the_papers_runs_have_the_names_that_their_results_have(paper):
         "table2": [*systems, "sarl"],
         "table3": [*systems, "sarl"],
         "table4": ["coop", "coop_csp", "coop_sd", "sarl"],
+        "figure3": ["sarl"],
+        "localisation": ["coop_sd", "sarl", "sarl+visual=semantic_attention"],
         "figure4": ["sarl", "sarl+visual=semantic_attention"],
+        "figure5": ["sarl", "coop"],
+        "figure6": ["sarl", "coop"],
+        "figure9": ["sarl"],
         "figure7": ["sarl", "sarl+loss=p_bce"],
         "figure8": [
             *("sarl+gamma_pos=0", "sarl", "sarl+gamma_pos=2"),

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from mlrpl.config import options, plan
+from mlrpl.config import method_strings, plan
 from mlrpl.config.validation import validate
 from mlrpl.errors import UserError
 
@@ -28,11 +28,11 @@ def paper(repository):
 
 
 def resolve(method):
-    return options.resolve(method, BASE, METHODS, RECIPES)
+    return method_strings.resolve(method, BASE, METHODS, RECIPES)
 
 
 def canonical(method):
-    return options.canonical(method, BASE, METHODS, RECIPES)
+    return method_strings.canonical(method, BASE, METHODS, RECIPES)
 
 
 def test_a_recipe_goes_over_the_shared_options_and_under_an_override():
@@ -66,7 +66,7 @@ def test_a_recipe_that_a_method_does_not_have_is_one_line():
     with pytest.raises(UserError, match=r"plain has no recipe published; it is given"):
         resolve("plain+recipe=published")
     with pytest.raises(UserError, match="no method has one"):
-        options.resolve("plain+recipe=tuned", BASE, METHODS)
+        method_strings.resolve("plain+recipe=tuned", BASE, METHODS)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from mlrpl.config import options, plan
+from mlrpl.config import method_strings, options, plan
 from mlrpl.config import validation as configuration
 from mlrpl.demo.world import VOC_WORLD
 from mlrpl.errors import UserError
@@ -158,7 +158,7 @@ def test_paper_config_is_valid_and_keeps_its_values(paper):
 
 def test_paper_config_writes_out_the_papers_values(paper):
     """Section 4.2 and below Eq. 11, whatever the defaults become."""
-    resolved = options.resolve("sarl", paper["options"], paper["methods"])
+    resolved = method_strings.resolve("sarl", paper["options"], paper["methods"])
     expected = {
         "n_ctx": 16,
         "gamma_neg": 2,

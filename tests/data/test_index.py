@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlrpl.data import coco, csv_table, voc
@@ -122,13 +123,58 @@ def test_csv_empty_cells_are_unknown(tmp_path):
         np.testing.assert_array_equal(index.labels, [[1, 0], [0, 1], [-1, -1]])
 
 
+def test_csv_numbers_as_pandas_writes_them(tmp_path):
+    frame = pd.DataFrame(
+        {"image": ["a.jpg", "b.jpg"], "cat": [1, 0], "dog": [1.0, None], "cow": [0, 1]}
+    )
+    index = read_csv(tmp_path, frame.to_csv(index=False))
+    np.testing.assert_array_equal(index.labels, [[1, 1, -1], [-1, 0, 1]])
+
+
+LISTED = (
+    "image,split,tags,note\n"
+    "a.jpg,train,cat|big dog,one\n"
+    "b.jpg,train, cow ,\n"
+    "c.jpg,test,,three\n"
+)
+
+
+def test_csv_a_column_may_list_the_classes(tmp_path):
+    options = {"column": "tags", "select": "train"}
+    index = read_csv(tmp_path, LISTED, **options)
+    assert index.classes == ("big dog", "cat", "cow")
+    np.testing.assert_array_equal(index.labels, [[1, 1, -1], [-1, -1, 1]])
+    order = {**options, "classes": ["cow", "cat", "big dog"]}
+    index = read_csv(tmp_path, LISTED, **order, unlisted="unknown")
+    assert index.classes == ("cow", "cat", "big dog")
+    np.testing.assert_array_equal(index.labels, [[0, 1, 1], [1, 0, 0]])
+    # The classes are those of the whole table, so that train and test agree.
+    options = {**options, "select": "test", "allow_empty_classes": True}
+    test = read_csv(tmp_path, LISTED, **options)
+    assert test.classes == ("big dog", "cat", "cow")
+    np.testing.assert_array_equal(test.labels, [[-1, -1, -1]])
+
+
+def test_csv_bad_lists(tmp_path):
+    def bad(match: str, text: str = LISTED, **options) -> None:
+        fails(read_csv, tmp_path, text, match=match, **options)
+
+    bad("has no column tag with lists of classes", column="tag", select="train")
+    bad("has no column image with lists", column="image", select="train")
+    bad(
+        "row 3, column tags: cow is not one of the classes cat, big dog; add it to",
+        **{"column": "tags", "select": "train", "classes": ["cat", "big dog"]},
+    )
+    bad("for a column that lists classes set column", "image,tags\na.jpg,cat|dog\n")
+
+
 def test_csv_bad_tables(tmp_path):
     where = re.escape(str(tmp_path / "t.csv"))
 
     def bad(match: str, text, **options) -> None:
         fails(read_csv, tmp_path, text, match=match, **options)
 
-    for cell in ("2", "yes", "-1", "1.0", "nan"):
+    for cell in ("2", "yes", "-1", "1.5", "nan"):
         bad(
             f"^{where}: row 3, column dog: '{re.escape(cell)}' is not allowed",
             f"image,cat,dog\na.jpg,1,1\nb.jpg,1,{cell}\n",
@@ -139,6 +185,9 @@ def test_csv_bad_tables(tmp_path):
     bad(f"^{where}: the header has no column image", "name,cat\na.jpg,1\n")
     bad("the header has no column image", "")
     bad("column 2 has no name", "image,,cat\na.jpg,1,1\n")
+    bad("columns 2 and 4 are both called split, .*; ren", "image,split,x,split\n")
+    bad("columns 1 and 2 are both called image, .*; rename", "image,image,cat\n")
+    bad(r"class 'a\\nb' has a line break", 'image,"a\nb"\na.jpg,1\n')
     bad("class cat is listed more than once", "image,cat,cat\na.jpg,1,1\n")
     bad("image a.jpg is listed more than", "image,cat\na.jpg,1\na.jpg,1\n")
     bad("has no class for d train", "image\na.jpg\n")

@@ -154,7 +154,7 @@ def test_mistakes_of_a_scheme_are_one_line():
     ):
         with pytest.raises(UserError, match=f"^{words}"):
             scheme(name)(drawn(), prop, 0)
-    with pytest.raises(UserError, match="^masks: singel is not known"):
+    with pytest.raises(UserError, match=r"^masks: singel is not known"):
         scheme("singel")
     with pytest.raises(UserError, match=f"give 0 to {2**32 - 1201}"):
         single_positive(drawn(), 1, 2**32 - 1200)

@@ -1,6 +1,8 @@
 """What an entry names inside its files is looked up before the run."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +116,31 @@ def test_an_archive_without_pictures_is_named():
     config = coco(images="x.tar")
     archive("mine/a.zip", **MEMBERS)
     assert "x.tar: is not a zip, tar or folder" in content_faults(config, ["mine"])[0]
+
+
+@pytest.mark.parametrize("name", ["i.zip", "a.zip"])
+def test_files_that_cannot_be_unpacked_are_named(name):
+    archive("mine/i.zip", **{"t/1.jpg": "picture"})
+    archive("mine/a.zip", **MEMBERS)
+    path = Path("mine") / name
+    data = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        for found in re.finditer(re.escape(mark), bytes(data)):
+            data[found.start() + place] = 9
+    path.write_bytes(data)
+    found = content_faults(coco(), ["mine"])
+    assert "is packed by Deflate64, which cannot be read here; unpack" in found[0]
+    assert found[0].startswith(f"mine/{name}: ")
+
+
+def test_json_is_known_by_its_content():
+    archive("mine/i.zip", **{"t/1.jpg": "picture"})
+    write("mine/ANN.JSON", b"{}")
+    write("mine/annotations", b"[]")
+    config = coco(member=None)
+    splits = config["datasets"]["mine"]["splits"]
+    splits["train"]["annotations"], splits["test"]["annotations"] = (
+        "ANN.JSON",
+        "annotations",
+    )
+    assert content_faults(config, ["mine"]) == []

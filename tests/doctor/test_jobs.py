@@ -75,6 +75,18 @@ def test_a_method_that_reads_the_image_feature_asks_for_little():
     )
 
 
+def test_every_rule_with_a_command_says_what_it_takes(repository):
+    seen = set()
+    for path in sorted((repository / "workflow/rules").glob("*.smk")):
+        for block in re.split(r"^(?=(?:use )?rule )", path.read_text(), flags=re.M):
+            name = re.match(r"rule (\w+):", block)
+            if name and "    shell:" in block:
+                assert f'**takes("{name[1]}")' in block, name[1]
+                seen.add(name[1])
+    assert {"train", "features", "download"} <= seen
+    assert set(jobs.DIFFERS) <= seen
+
+
 def test_each_attempt_asks_for_more_up_to_a_day():
     asking = jobs.Jobs(load())
     inputs = {"train_features": 20_000, "index": 10}

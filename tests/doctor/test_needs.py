@@ -48,6 +48,22 @@ def test_features_and_runs_that_are_there_are_not_counted_again():
     assert needed["features"] == round(5011 / 2 * image) + 4952 * image
 
 
+def test_tokens_are_planned_where_a_run_reads_them_and_only_there():
+    image, tokens = 2 * (49 * 2048 + 2048 + 512), 2 * 196 * 512
+    for methods, expected in (
+        (["sarl"], image),
+        (["dualcoop"], tokens),
+        (["sarl", "dualcoop", "tai_dpt"], image + tokens),
+    ):
+        changes = small()
+        changes["experiments"]["table2"]["methods"] = methods
+        findings = examine(load(changes), machine())
+        needed = {n.what: n.bytes for n in findings.disks[0].needs}
+        assert needed["features"] == (5011 + 4952) * expected
+        assert findings.time.images == (5011 + 4952) * (1 + (len(methods) > 1))
+    assert findings.memory.features == 2 * 196 * 512 * (5011 + 4952)
+
+
 @pytest.mark.parametrize(
     ("total", "on_disk"),
     [

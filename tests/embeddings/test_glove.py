@@ -1,6 +1,7 @@
 """Class vectors against the vectors that the field's code published."""
 
 import gzip
+import os
 import re
 import zipfile
 from pathlib import Path
@@ -170,12 +171,17 @@ def fails(path: Path, classes, match: str, **options) -> str:
     return str(caught.value)
 
 
+REMEDY = (
+    "give these classes words that it has, in the config as `words: {tvmonitor: tv "
+    "monitor}` of the data set, or set `words: clip` for CLIP's own text features"
+)
+
+
 def test_every_missing_word_is_named_with_its_class(tmp_path):
     path = tmp_path / "g.txt"
     path.write_text(TINY)
     assert fails(path, ["cat", "hot rod", "emu emu", "dog"], match="no vector") == (
-        f"{path}: has no vector for rod (class hot rod), emu (class emu emu); give "
-        'these classes other words, for instance "tvmonitor=tv monitor"'
+        f"{path}: has no vector for rod (class hot rod), emu (class emu emu); {REMEDY}"
     )
     fails(
         path, ["cat"], match="words: dgo is not a class.*are cat$", words={"dgo": "dog"}
@@ -185,7 +191,7 @@ def test_every_missing_word_is_named_with_its_class(tmp_path):
 
 def test_bad_files(tmp_path):
     path = tmp_path / "g.txt"
-    fails(path, ["cat"], match="g.txt: cannot be read .*; download the vectors")
+    fails(path, ["cat"], match="g.txt: is not there; download the vectors")
     where = re.escape(str(path))
     for text in ("", "<html>\n", "the cat sat\n", "a 1\n", "the 1 2 nan\n"):
         path.write_text(text)
@@ -200,6 +206,56 @@ def test_bad_files(tmp_path):
     fails(path, ["cat"], match="is not a zip, so it has no member x", member="x")
     path.write_bytes(np.random.RandomState(0).bytes(5000))
     fails(path, ["cat"], match="line 1 is not a word")
+
+
+@pytest.mark.parametrize("number", ["nan", "-inf", "1e39", "1e400"])
+def test_numbers_that_are_not_finite_are_named(number, tmp_path):
+    """Also those of 64 bits: the vectors are kept in 32."""
+    path = tmp_path / "g.txt"
+    path.write_text(f"the 1 2\ncat 3 {number}\n")
+    fails(path, ["cat"], match=rf"line 2 is not a word .*\({number} is none of 32 bits")
+
+
+@pytest.mark.parametrize("header", ["", "3 2\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_tabs_and_byte_order_marks(header, mark, tmp_path):
+    path = tmp_path / "g.txt"
+    text = f"{mark}{header}cat\t1\t2\nhot dog\t3\t4\nthe\t5\t6\n"
+    path.write_text(text, encoding="utf-8")
+    np.testing.assert_allclose(class_vectors(path, ["cat", "the"]), [[1, 2], [5, 6]])
+    fails(path, ["hot"], match="no vector for hot")
+    path.write_text(text.replace("\t", " "), encoding="utf-8")
+    np.testing.assert_allclose(class_vectors(path, ["cat", "the"]), [[1, 2], [5, 6]])
+
+
+def test_files_that_are_no_text_or_no_files(tmp_path):
+    path = tmp_path / "g.txt"
+    path.write_bytes(b"the 1 2\n" + b"x" * (1 << 19))
+    fails(path, ["cat"], match="line 2 has no end; give GloVe's text format")
+    fails(tmp_path, ["cat"], match="is a folder and no file; download")
+    os.mkfifo(tmp_path / "pipe")
+    fails(tmp_path / "pipe", ["cat"], match="is a named pipe or a device and no file")
+
+
+@pytest.mark.parametrize(
+    ("place", "change", "fault"),
+    [
+        (8, b"\x09\0", "g.txt is packed by Deflate64, which cannot be read here; un"),
+        (6, b"\x01\0", "g.txt is encrypted; unpack the zip with its password"),
+    ],
+)
+def test_a_zip_that_cannot_be_unpacked(place, change, fault, tmp_path):
+    path = tmp_path / "g.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("g.txt", "the 1 2\n" * 50)
+        file.writestr("__MACOSX/._g.txt", "?")
+    np.testing.assert_allclose(class_vectors(path, ["the"]), [[1, 2]])
+    data = bytearray(path.read_bytes())
+    for mark, shift in ((b"PK\x03\x04", 0), (b"PK\x01\x02", 2)):
+        at = data.index(mark) + place + shift
+        data[at : at + 2] = change
+    path.write_bytes(data)
+    assert "delete" not in fails(path, ["the"], match=fault)
 
 
 @pytest.mark.parametrize("kind", ["gz", "zip"])
@@ -242,8 +298,7 @@ def test_command(photos, repository, tmp_path):
     for words, message in (
         (
             ["cat=tom cat", "dog=good dog"],
-            f"{path}: has no vector for tom (class cat), good (class dog); give these "
-            'classes other words, for instance "tvmonitor=tv monitor"',
+            f"{path}: has no vector for tom (class cat), good (class dog); {REMEDY}",
         ),
         (["cat"], "--words: 'cat' is not a pair; write CLASS=WORDS"),
         (["cat=a", "cat=b"], "--words: cat is listed twice; keep one"),

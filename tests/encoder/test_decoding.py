@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mlrpl.encoder.decoding import PictureError, decode
+from mlrpl.encoder.decoding import FORMATS, PictureError, decode
 
 # What Pillow warns of, on the way to an error or to a picture.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -151,3 +151,11 @@ def test_exif_turns_pictures_where_it_is_asked_for(kind):
     exif[274] = 6
     grey = np.asarray(decode(encoded(RAMP, "TIFF", exif=exif), True))
     assert np.array_equal(grey[..., 0], np.rot90(RAMP >> 8, -1))
+
+
+def test_the_page_of_formats_says_what_is_read(repository):
+    page = (repository / "docs/data.md").read_text()
+    [row] = [line for line in page.splitlines() if line.startswith("| pictures ")]
+    listed = row.split("|")[2].upper().replace(" ", "").split("OFUPTO")[0]
+    assert listed.strip(",").split(",") == list(FORMATS)
+    assert f"{2 * Image.MAX_IMAGE_PIXELS:,} pixels" in row

@@ -39,6 +39,22 @@ def test_splc_is_the_public_codes(oracles, epoch):
     check(loss, data, data["y01"], f"splc.epoch{epoch}", factor=len(data["y01"]))
 
 
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_splc_is_that_of_scpnets_code(oracles, epoch):
+    """Whose other term, on two more views of an image, has no part in this gradient."""
+    data = read(oracles, "scpnet_losses")
+    loss = SelfPacedLossCorrection(**SPLC)
+    loss.start_epoch(epoch + 1, NoImages())
+    labels, images = data["y01"].to(torch.int8), len(data["y01"])
+    value, gradient = take(loss, data["logits_labelled"], labels)
+    case = f"epoch{epoch}"
+    close = {"rtol": 1e-5, "atol": 1e-5}
+    torch.testing.assert_close(images * value, data[f"{case}.splc"], **close)
+    torch.testing.assert_close(
+        images * gradient, data[f"{case}.g.logits_labelled"], **close
+    )
+
+
 def test_hill_is_the_public_codes(oracles):
     data = read(oracles, "splc_hill_asl")
     check(Hill(**HILL), data, data["y01"], "hill", factor=len(data["y01"]))

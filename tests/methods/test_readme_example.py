@@ -69,9 +69,9 @@ def test_the_example_trains_with_its_own_option(tree, tmp_path):
 def test_the_example_leaves_other_runs_as_they_are(tree, repository):
     """Options and code of a run that does not use it are those of before."""
     program = (
-        "from mlrpl.config import dependencies, options\n"
+        "from mlrpl.config import dependencies, method_strings\n"
         "for method in ('sarl', 'sarl+loss=p_bce'):\n"
-        "    found = options.resolve(method, {}, {'sarl': {}})\n"
+        "    found = method_strings.resolve(method, {}, {'sarl': {}})\n"
         "    modules = dependencies.training_modules(found)\n"
         "    print(sorted(found.items()), dependencies.code_hash(*modules))\n"
     )

@@ -31,6 +31,13 @@ EXPECTED = {
     "sarb": {c: count + 2 for c, count in SSGRL.items()},
     "dsrb": {c: count + 2 for c, count in SSGRL.items()},
 }
+# Vectors of 512 for each class, and numbers besides.
+PROMPTED = {
+    "dualcoop": (2 * 16, 0),
+    "dualcoop_pp": (3 * 21, 1),
+    "tai_dpt": (2 * 16, 2),
+    "positive_coop": (16 + 2, 0),
+}
 # What a reader of the public code counts on it.
 PUBLISHED_COUNTS = {
     "ssgrl": (14_663_761, 14_602_261),
@@ -65,6 +72,14 @@ def test_trained_parameters_are_those_of_the_public_code(config, name):
     options = plan.method_options(config, name)
     found = tuple(method_table.trained(options, data) for data in method_table.SIZES)
     assert found == tuple(EXPECTED[name].values()) == PUBLISHED_COUNTS[name]
+
+
+@pytest.mark.parametrize("name", PROMPTED)
+def test_prompts_are_as_many_as_in_the_public_code(config, name):
+    vectors, more = PROMPTED[name]
+    options = plan.method_options(config, name)
+    found = [method_table.trained(options, data) for data in method_table.SIZES]
+    assert found == [classes * vectors * 512 + more for classes in (80, 20)]
 
 
 def test_every_configured_method_has_a_row(config, markdown):
@@ -137,7 +152,7 @@ def test_what_a_method_uses_is_what_its_parts_take(config):
     for name, entry in facts.items():
         options = plan.method_options(config, name)
         graph = options["head"] in ("ggnn", "kggr", "gcn")
-        text = options["head"] == "cosine"
+        text = "prompts" in options
         words = graph or options.get("visual") == "semantic_decoupling"
         assert set(entry["uses"]) == {
             word

@@ -322,9 +322,13 @@ def test_cost_that_was_not_recorded_is_empty(grid):
     for path in paths[1:]:
         path.with_name("run.json").write_text('{"seconds": {"load": 1}}')
     table = build(spec(cost=True), paths, "table2")
-    (row,) = ours(table)
-    assert pd.isna(row.cells["seconds"].mean) and pd.isna(row.cells["memory"].mean)
-    assert "Time or memory that runs did not record is empty." in table.notes
+    assert table.columns[-1].key == "average_best"
+    assert "These runs did not record their peak memory." in table.notes
+    memory = {"seconds": {"load": 1}, "memory": 5e9}
+    paths[1].with_name("run.json").write_text(json.dumps(memory))
+    table = build(spec(cost=True), paths, "table2")
+    assert [column.key for column in table.columns[-2:]] == ["average_best", "memory"]
+    assert "These runs did not record their time." in table.notes
 
 
 @pytest.mark.parametrize(

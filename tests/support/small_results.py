@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 
 from mlrpl import demo
 from mlrpl.__main__ import main
-from mlrpl.config.options import applying
+from mlrpl.config.options import applying, reads_tokens
 
 CLASSES = ("cat", "traffic light", "dog")
 COLOURS = ("red", "green", "blue")
@@ -37,6 +37,8 @@ SIZES = {
     "warmup_lr": 0.001,
     "scale": 10,
 }
+# Prompts of presence and absence that hardly differ: no probability is 0 or 1.
+ALIKE = {"context_std": 0.001, "lr": 1e-6, "warmup_lr": 1e-6}
 METHODS = {
     "sarl": {"pooled": "raw", "projection": "clip"},
     "coop": {"visual": "global", "prompts": "shared"},
@@ -47,6 +49,9 @@ METHODS = {
     "linear_probe": {"head": "linear", "feature": "global"},
     "sarl+transfer=sst": {"transfer": "sst", "transfer_epoch": 1},
     "sarl+score=softmax": {"score": "softmax", "validation": 0.25},
+    "dualcoop": {"head": "dualcoop", **ALIKE},
+    "tai_dpt": {"head": "tai_dpt", "prompts": "shared", **ALIKE},
+    "role": {"head": "linear", "loss": "role", "optimizer": "adam"},
 }
 
 
@@ -94,16 +99,32 @@ class SmallResults:
             softmax = file.attrs["threshold"] < 0
         return np.exp(ranking) if softmax else 1 / (1 + np.exp(-ranking))
 
+    def features(self, split: str, kind: str = "") -> Path:
+        """A split's features, or its tokens; extracted unless they are there."""
+        output = self.results / f"features/small/{split}/{kind}0.h5"
+        if not output.is_file():
+            index = self.results / f"data/small/{split}.h5"
+            words = [*self.encoder(), "--images", self.folder / "pictures"]
+            words += ["--index", index, "--device", "cpu", "--output", output]
+            _do("features", *words, *(["--tokens"] if kind else []))
+        return output
+
+    def encoder(self) -> tuple[object, ...]:
+        """The encoder as arguments."""
+        model, weights = self.folder / "tiny.json", self.folder / "tiny.safetensors"
+        return "--model", model, "--pretrained", weights, "--image-size", IMAGE_SIZE
+
     def train(self, method: str) -> Path:
         """Train a setting, unless it is there; return its folder."""
         if not (self.run(method) / "run.json").is_file():
             options = {**_applying(METHODS[method]), **METHODS[method]}
             data, out = self.results / "data/small", self.run(method)
+            kind = "tokens/" if reads_tokens({"head": "cosine", **options}) else ""
+            train, test = (self.features(split, kind) for split in SPLITS)
             _do(
                 *("train", "--dataset", "small", "--method", method),
                 *("--prop", 0.5, "--seed", 0, "--options", json.dumps(options)),
-                *("--train-features", self.results / "features/small/train/0.h5"),
-                *("--test-features", self.results / "features/small/test/0.h5"),
+                *("--train-features", train, "--test-features", test),
                 *("--train-index", data / "train.h5", "--test-index", data / "test.h5"),
                 *("--known", data / "known/prop=0.5/seed=0.npy"),
                 *("--glove", data / "glove.npy"),
@@ -139,20 +160,17 @@ def make(folder: Path) -> SmallResults:
     model, weights = folder / "tiny.json", folder / "tiny.safetensors"
     for path in (model, weights):
         shutil.copy(ENCODER.with_suffix(path.suffix), path)
-    encoder = ("--model", model, "--pretrained", weights, "--image-size", IMAGE_SIZE)
     results, data = small.results, small.results / "data/small"
     for split in SPLITS:
-        pictures = ("--images", folder / "pictures", "--index", data / f"{split}.h5")
         _do(
             *("index", "csv", "--images", folder / "pictures", "--select", split),
             *("--labels", folder / "labels.csv", "--dataset", "small"),
             *("--split", split, "--output", data / f"{split}.h5"),
         )
-        output = results / f"features/small/{split}/0.h5"
-        _do("features", *encoder, *pictures, "--device", "cpu", "--output", output)
+        small.features(split)
     index = ("--index", data / "train.h5")
     clip = results / "clip/small.safetensors"
-    _do("encoder", *encoder, *index, "--output", clip)
+    _do("encoder", *small.encoder(), *index, "--output", clip)
     vectors = folder / "glove.txt"
     _do("glove", "--vectors", vectors, *index, "--output", data / "glove.npy")
     known = data / "known/prop=0.5/seed=0.npy"

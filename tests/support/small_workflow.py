@@ -23,11 +23,13 @@ SMALL = {
     },
     "glove": {"root": "vectors"},
     "encoder": {"model": "own/model.json", "pretrained": "own/weights.pt"},
+    "ablations": ["pooled", "transfer"],
     "experiments": {
         "table2": {"seeds": [0], "systems": None},
         "table3": None,
         "table4": {"proportions": [0.5]},
-        "figure4": None,
+        **dict.fromkeys(["figure3", "figure4", "figure5", "figure6", "figure9"]),
+        "localisation": None,
         "figure8": {
             "datasets": ["mine"],
             "methods": ["sarl+gamma_neg=2", "sarl+gamma_neg=3"],

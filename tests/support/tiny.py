@@ -114,6 +114,10 @@ def write_features(
             file["map"] = part
             file["max"] = part.max(axis=2)
             file["global"] = part.mean(axis=2)[..., :1].repeat(DIM, axis=-1)
+            file["tokens"] = part[..., np.arange(DIM) % CHANNELS]
+            file["token_positions"] = np.linspace(
+                -1, 1, (1 + GRID**2) * DIM, dtype=np.float32
+            ).reshape(-1, DIM)
             file.attrs.update(
                 {
                     "dataset": index.dataset,

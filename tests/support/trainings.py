@@ -52,6 +52,7 @@ def make(
     target = torch.device(device)
     found = Options.from_dict(scoped(**options))
     known = np.load(files.known)
+    cache = FeatureCache(files.train_features)
     inputs = Inputs(
         map_channels=tiny.CHANNELS,
         embed_dim=tiny.DIM,
@@ -59,10 +60,11 @@ def make(
         clip=ClipText(files.clip),
         known=torch.from_numpy(known),
         grid=(tiny.GRID, tiny.GRID),
+        token_positions=torch.from_numpy(cache.token_positions()),
     )
     method = Method.from_options(found, inputs, seed).to(target)
     reads = method.reads
-    training = Split(FeatureCache(files.train_features), known, reads, target)
+    training = Split(cache, known, reads, target)
     labels = known[: len(known) // 2]
     test = Split(FeatureCache(files.test_features), labels, reads, target, views=1)
     return method, training, test, found

@@ -27,7 +27,8 @@ for word in words:
         flags[name := word] = []
     elif flags:
         flags[name].append(word)
-SUFFIXES = {"table": (".csv", ".md", ".tex", ".html"), "figure": (".pdf", ".png")}
+SUFFIXES = dict.fromkeys(["table", "localisation"], (".csv", ".md", ".tex", ".html"))
+SUFFIXES |= dict.fromkeys(["figure", "curves", "pictures"], (".pdf", ".png"))
 RUN = ("weights.safetensors", "history.csv", "scores.h5", "run.json")
 if words[0] == "train":
     outputs = [f"{flags['--output-dir'][0]}/{name}" for name in RUN]

@@ -1,10 +1,12 @@
 """The text tower on packed prompts against a literal tower on 77 tokens."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from mlrpl.errors import UserError
+from mlrpl.text.class_features import class_features
 from mlrpl.text.clip_text import ClipText
 from mlrpl.text.packing import Packing
 from mlrpl.text.prompts import Prompts
@@ -172,3 +174,15 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
     path.write_bytes(b"no tensors here")
     with pytest.raises(UserError, match="not a readable safetensors file"):
         ClipText(path)
+
+
+def test_class_features_are_those_of_the_names_with_a_full_stop(tmp_path):
+    path = tmp_path / "clip.safetensors"
+    tiny.write_clip(path)
+    context = torch.empty(0, tiny.WIDTH)
+    features = literal_features(context, "quick_gelu").detach().numpy()
+    found = class_features(path)
+    assert found.dtype == np.float32 and found.shape == features.shape
+    np.testing.assert_allclose((found**2).mean(axis=1), 1, rtol=1e-5)
+    lengths = np.linalg.norm(features, axis=1) / np.linalg.norm(found, axis=1)
+    np.testing.assert_allclose(found * lengths[:, None], features, rtol=1e-4, atol=1e-6)

@@ -83,7 +83,7 @@ def test_files_that_are_no_arrays_are_named(files, tmp_path):
     assert "is an archive of several arrays (npz); give the npy" in said
     np.save(tmp_path / "o.npy", np.array([{"a": 1}, None]), allow_pickle=True)
     assert "not a readable npy" in one_line(read_known, str(tmp_path / "o.npy"), index)
-    for data in (b"", b"\x93NUMPY\x01\x00v\x00{", b"image,cat\n", b"PK\x03\x04"):
+    for data in (b"", b"\x93NUMPY\x01\x00\x02\x00{\n", b"image,cat\n", b"PK\x03\x04"):
         (tmp_path / "b.npy").write_bytes(data)
         assert "not a readable npy" in one_line(
             read_known, str(tmp_path / "b.npy"), index

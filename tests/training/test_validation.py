@@ -112,8 +112,13 @@ def test_without_one_nothing_is_kept(files, tmp_path):
     assert run(files, tmp_path, epochs=2) == 0
     with h5py.File(tmp_path / "scores.h5") as file:
         assert set(file) == {"last", "best"}
-        names = {"threshold", "epoch_last", "epoch_best"}
-        names |= {"images_sha256", "scores_sha256"}
+        names = {
+            "threshold",
+            "epoch_last",
+            "epoch_best",
+            "images_sha256",
+            "scores_sha256",
+        }
         assert set(file.attrs) == names
 
 

@@ -2,9 +2,13 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
+from mlrpl.config import plan
+from mlrpl.config.files import load_config
+from mlrpl.config.validation import validate
 from support.workflow_tree import job_counts, jobs, methods_trained, snakemake
 
 pytestmark = pytest.mark.workflow
@@ -160,11 +164,12 @@ def test_a_run_by_another_name_is_one_line(finished):
     )
     assert "Traceback" not in done.stdout
     # The folder is not left locked.
-    target = RUN.format("sarl+gama=1")
+    target = RUN.format("sarl+gamma_po=1")
     done = snakemake(finished.folder, target, *finished.arguments("--cores", "1"))
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == (
-        "Error: method sarl+gama=1: unknown option gama; did you mean gamma_pos?"
+        "Error: method sarl+gamma_po=1: unknown option gamma_po; did you mean "
+        "gamma_pos?"
     )
 
 
@@ -188,3 +193,34 @@ def test_rules_say_what_they_are(finished):
     done = snakemake(finished.folder, "--list", *finished.arguments("--cores", "1"))
     said = {line.split()[0] for line in done.stdout.splitlines() if line.strip()}
     assert {"all", "tables", "figures", "ablations", "metrics", "tuning"} <= said
+
+
+def test_a_run_made_as_a_target_is_in_metrics_csv(changed):
+    """From the next run of Snakemake on, where it has the options of the config."""
+    name = "mine/coop+epochs=2/prop=1.0/seed=4"
+    folder = changed.folder / f"results/runs/{name}"
+    folder.mkdir(parents=True)
+    options = method_options(changed, "coop+epochs=2")
+    (folder / "metrics.json").write_text("metrics")
+    (folder / "run.json").write_text(json.dumps({"options": options}))
+    try:
+        assert job_counts(changed.plan())["collect"] == 1
+        changed.run("metrics", "--cores", "2", "--quiet")
+        said = (changed.folder / "results/tables/metrics.csv").read_text()
+        assert f"results/runs/{name}/metrics.json" in said.split()
+        assert job_counts(changed.plan("metrics")) == {}
+        (folder / "metrics.json").write_text("other metrics")
+        assert job_counts(changed.plan("metrics"))["collect"] == 1
+        (folder / "run.json").write_text(json.dumps({"options": {**options, "lr": 1}}))
+        changed.run("metrics", "--cores", "2", "--quiet")
+        said = (changed.folder / "results/tables/metrics.csv").read_text()
+        assert name not in said
+    finally:
+        shutil.rmtree(folder)
+
+
+def method_options(changed, method):
+    """Return what the small configuration gives a method."""
+    overlays = [changed.folder / "small.yaml"]
+    loaded = load_config(overlays, base=changed.folder / "config.yaml")
+    return plan.method_options(validate(loaded), method)

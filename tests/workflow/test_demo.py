@@ -68,10 +68,10 @@ def metrics(folder):
 
 def test_tables_and_figures_are_there(demo):
     results = demo / "results/demo"
-    for name in ("table2", "table3", "table4"):
+    for name in ("table2", "table3", "table4", "localisation"):
         for suffix in (".csv", ".md", ".tex", ".html"):
             assert (results / f"tables/{name}{suffix}").stat().st_size > 200
-    for name in ("figure4", "figure7", "figure8"):
+    for name in (f"figure{number}" for number in range(3, 10)):
         assert (results / f"figures/{name}.png").read_bytes()[:4] == b"\x89PNG"
         assert (results / f"figures/{name}.pdf").read_bytes()[:4] == b"%PDF"
 
@@ -81,6 +81,17 @@ def test_the_queue_is_looked_at_when_a_job_has_ended_and_not_every_second(demo):
     finished, looks = log.count("Finished jobid: "), log.count("\nReady jobs: ")
     assert finished > 50
     assert 0 < looks < 2 * finished
+
+
+def test_attention_finds_the_objects_better_than_chance(demo):
+    with (demo / "results/demo/tables/localisation.csv").open() as file:
+        rows = {
+            (r["dataset"], r["metric"], r["method"]): r for r in csv.DictReader(file)
+        }
+    for dataset in ("demo_coco", "demo_voc"):
+        for metric in ("Peak in a box", "Its middle in a box", "Attention in boxes"):
+            ours, chance = (rows[dataset, metric, m] for m in ("sarl", "chance"))
+            assert float(ours["0.9"]) > 1.2 * float(chance["0.9"])
 
 
 def test_metrics_have_every_run_once(demo):
@@ -118,9 +129,28 @@ def test_the_report_is_one_file_with_tables_and_figures(demo):
     done = snakemake(demo, *DEMO, "--report", "results/demo/report.html")
     assert done.returncode == 0, done.stdout[-4000:]
     text = (demo / "results/demo/report.html").read_text()
-    for name in ("Tables", "Figures", "Ablations", "table2.html", "figure8.png"):
+    for name in (
+        "Tables",
+        "Figures",
+        "Ablations",
+        "table2.html",
+        "figure8.png",
+        "index.html",
+    ):
         assert name in text
     assert not re.findall(r"<script[^>]+src=\"http", text)
+
+
+def test_the_first_page_holds_what_the_run_made(demo):
+    page = (demo / "results/demo/report/index.html").read_text()
+    for name in ("Table 2", "Table 3", "Table 4", "Figure 4", "Figure 7", "Figure 8"):
+        assert f"<h3>{name}: " in page
+    for name in ("pooled", "transfer"):
+        assert f"<h3>{name}</h3>" in page
+    assert page.count("data:image/png;base64,") >= 4
+    assert "Training curves: loss and test mAP" in page
+    runs = list((demo / "results/demo/runs").rglob("run.json"))
+    assert f"<dt>Trainings</dt><dd>{len(runs):,}</dd>" in page
 
 
 def test_editing_one_methods_option_trains_it_alone(demo):

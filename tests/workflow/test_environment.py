@@ -90,7 +90,7 @@ def test_everything_that_is_imported_is_pinned(repository, run_pins):
     # works.
     if sys.platform == "linux":
         assert "triton" in {Requirement(line).name for line in requires("torch")}
-    assert names - {"triton"} <= set(run_pins)
+    assert names - {"triton", "shtab"} <= set(run_pins)
     assert "snakemake" not in names, "the package runs without Snakemake"
 
 
@@ -128,7 +128,7 @@ def test_makefile_makes_the_environment_once(repository, tmp_path):
     for name in ("requirements.txt", "requirements-test.txt"):
         (tmp_path / "envs" / name).touch()
     first = make_dry(tmp_path)
-    assert "-m venv .venv" in first and first.count("pip install") == 2
+    assert "-m venv .venv" in first and first.count("pip install") == 3
     (tmp_path / ".venv").mkdir()
     for name in ("run.stamp", "test.stamp"):
         (tmp_path / ".venv" / name).touch()

@@ -21,10 +21,11 @@ def test_every_path_in_a_command_is_quoted(repository):
             for name in re.findall(r"\{([^}]*)\}", block):
                 flags = name in (
                     *("resources.url", "resources.device", "resources.batch_size"),
+                    "resources.record",
                     *("threads", "params.check", "params.choices", "params.member"),
                     *("params.words", "params.encoder", "params.image_size"),
                     *("params.names", "params.colours", "params.views"),
-                    *("params.shards", "params.context"),
+                    *("params.shards", "params.context", "resources.names"),
                 )
                 assert flags or name.endswith(":q"), (path.name, name)
 

@@ -33,6 +33,7 @@ def test_editing_a_methods_option_trains_that_method_alone(changed):
         "evaluate": 2,
         "collect": 1,
         "table4": 1,
+        **{"curves": 1, "classes": 1, "overview": 1},
         "all": 1,
     }
 
@@ -86,7 +87,7 @@ def test_editing_the_tables_trains_nothing(changed):
     changed.edit("workflow/mlrpl/reporting/tables.py")
     assert job_counts(changed.plan()) == {
         **{"table2": 1, "table4": 1, "ablation_pooled": 1, "ablation_transfer": 1},
-        "all": 1,
+        **{"overview": 1, "all": 1},
     }
 
 
@@ -126,6 +127,16 @@ def test_another_encoder_makes_features_again_and_no_masks(changed):
     counts = job_counts(changed.plan())
     assert counts["features"] == 2 + 1 + 2 + 2 and counts["encoder"] == 2
     assert not {"index_voc", "index_csv", "drop", "glove"} & set(counts)
+
+
+def test_turning_pictures_makes_features_again(changed):
+    changed.overlay({"encoder": {**SMALL["encoder"], "exif_rotation": False}})
+    assert job_counts(changed.plan()) == {}
+    changed.overlay({"encoder": {**SMALL["encoder"], "exif_rotation": True}})
+    plan = changed.plan("-p")
+    counts = job_counts(plan)
+    assert counts["features"] == 2 + 1 + 2 + 2 and "encoder" not in counts
+    assert "--std clip --exif-rotation" in plan
 
 
 def test_other_labels_and_other_weights_are_noticed(changed):

@@ -9,8 +9,11 @@ import importlib
 import os
 import signal
 import sys
+from pathlib import Path
 from types import ModuleType
 
+from mlrpl import __version__
+from mlrpl.commands import usage
 from mlrpl.errors import UserError
 from mlrpl.runtime import faults, forkclient, streams
 
@@ -21,6 +24,7 @@ COMMANDS = {
     "boxes": "where the objects of a split are, as its annotations have them",
     "drop": "drop labels at random: the partial labels of one proportion and seed",
     "glove": "class vectors out of GloVe's published text file or zip",
+    "clipvectors": "class vectors out of CLIP's own text tower, without GloVe",
     "encoder": "what training needs of CLIP: text tower, class tokens, projection",
     "weights": "fetch the weights of an open_clip tag, as a file",
     "context": "the tokens of a text that context vectors start from",
@@ -35,20 +39,29 @@ COMMANDS = {
     "localisation": "the table of that, beside chance",
     "examples": "test images for a figure, with scores and attention of some runs",
     "pictures": "a figure of such images as PDF and PNG",
-    "classes": "a figure of each class's AP as PDF and PNG",
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
     "figure": "a figure as PDF and PNG beside the published numbers",
     "compare": "methods against one of them, or two folders of results, with intervals",
+    "runs": "what has run and its mAP, or two runs class by class",
+    "curves": "training curves of some runs as PDF and PNG",
+    "per_class": "the AP of each class, one column a method, as an HTML page",
+    "overview": "one HTML page with all tables and figures, and what they say",
     "tune": "a method's trials by validation mAP, or the recipes that won",
     "methods": "what each method is made of, where it is from, what it trains",
     "bench": "how fast this machine is: encoder, cache, training step, evaluation",
+    "completion": "the completion of bash, zsh or tcsh for this command, by shtab",
     "demo": "make the embedded demo's data sets, word vectors and small CLIP",
     "forkserver": "carry out small commands in forks of one process, for the workflow",
 }
 
 
-# Commands whose product is what they print; of the others it is a note.
-PRINTED = ("bench", "doctor", "methods")
+NOT_WHOLE = (
+    "the package is installed without the project's other files; install it with "
+    "`pip install --editable .` in the project's folder"
+)
+
+# Commands whose product is what they print; what others print beside a file is a note.
+PRINTED = ("bench", "doctor", "methods", "runs", "completion")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -75,24 +88,40 @@ def run_command(argv: list[str]) -> int:
     """Run one command in this process; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="mlrpl",
-        description=__doc__,
-        epilog="\n".join(f"  {name:12} {text}" for name, text in COMMANDS.items()),
+        description="Multi-label recognition with partial labels.",
+        epilog=usage.listing(COMMANDS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"mlrpl {__version__}")
+    parser.add_argument("command", metavar="COMMAND", help="`COMMAND --help` says more")
+    if not argv:
+        parser.print_help()
+        return 0
     command = parser.parse_args(argv[:1]).command
+    if command not in COMMANDS:
+        parser.error(usage.unknown(command, COMMANDS))
     module = importlib.import_module(f"mlrpl.commands.{command}")
     parser = argparse.ArgumentParser(
-        prog=f"mlrpl {command}", description=COMMANDS[command]
+        prog=f"mlrpl {command}",
+        description=COMMANDS[command],
+        epilog=usage.examples(command),
+        formatter_class=usage.Formatter,
     )
     module.add_arguments(parser)
     args = parser.parse_args(argv[1:])
     try:
-        with streams.forgiving(errors_alone=command in PRINTED):
+        to_file = any(word.startswith("--output") for word in argv)
+        product = command in PRINTED or not to_file
+        with streams.forgiving(errors_alone=product):
             return carry_out(module, command, args)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def installed_whole() -> bool:
+    """Return whether the files beside the package are there: schemas, the config."""
+    return (Path(__file__).resolve().parents[1] / "schemas").is_dir()
 
 
 def carry_out(module: ModuleType, command: str, args: argparse.Namespace) -> int:
@@ -111,6 +140,7 @@ def carry_out(module: ModuleType, command: str, args: argparse.Namespace) -> int
             raise
     else:
         return 0
+    fault = fault if installed_whole() else f"{fault}; {NOT_WHOLE}"
     print(f"mlrpl {command}: error: {fault}", file=sys.stderr)
     return 1
 

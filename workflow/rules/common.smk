@@ -3,6 +3,7 @@
 This file alone holds functions; what they compute is in workflow/mlrpl/config/plan.py.
 """
 
+import atexit
 import functools
 import inspect
 import json
@@ -26,10 +27,14 @@ os.environ.update(
 )
 sys.path.insert(0, str(WORKFLOW))
 
-from mlrpl.config import ablations, dependencies, files, plan, specs, targets
+from mlrpl.config import ablations, dependencies, files, made, plan, specs, targets
+from mlrpl.config import names as method_names
+from mlrpl.config import shown as shown_runs
 from mlrpl.config.validation import validate
-from mlrpl.doctor import cluster, jobs
+from mlrpl.doctor import cluster
+from mlrpl.doctor import jobs as asks
 from mlrpl.errors import UserError
+from mlrpl.reporting import endings
 from mlrpl.runtime import forkserver
 
 
@@ -59,6 +64,24 @@ def prepare_executor():
     forkserver.forget()
 
 
+def say_last(text):
+    """Print below all that Snakemake still says."""
+    if text:
+        atexit.register(print, text, file=sys.stderr)
+
+
+def failed_jobs():
+    """What to say of the jobs that failed; of several, of the first in order of rules."""
+    failed = getattr(workflow.scheduler, "failed", ())
+    jobs = sorted((job for job in failed if not job.is_group()), key=str)
+    if not jobs:
+        return ""
+    job, *others = jobs
+    return endings.failure(
+        job.rule.name, job.wildcards_dict, [str(log) for log in job.log], len(others)
+    )
+
+
 def one_line(error):
     """Stop with the error's line alone: a mistake of the user has no traceback."""
     sys.exit(f"Error: {error}")
@@ -84,7 +107,7 @@ DOWNLOADS = plan.downloads(config)
 # How a job runs, which changes no number, is a resource; what it computes, a parameter.
 DEVICE = config["device"]
 GPU = int(DEVICE != "cpu")  # on CPUs as many jobs at once as there are cores
-JOBS = jobs.Jobs(config)
+JOBS = asks.Jobs(config)
 ABLATIONS = ablations.names()
 try:
     CHOSEN_ABLATIONS = ablations.chosen(config)
@@ -97,6 +120,8 @@ ABLATION_CONTENTS = {}
 ABLATION_RULES = {}
 # The ablation whose file is being read.
 READING = {"ablation": None}
+# What rules give the report, for its first page: file, section, title and caption.
+REPORTED = []
 
 
 wildcard_constraints:
@@ -132,11 +157,11 @@ def of_format(name):
     return either(d for d in DATASETS if DATASETS[d]["format"] == name)
 
 
-def split_file(key):
-    """Input function: a split's images, annotations or labels."""
+def split_file(key, split=None):
+    """Input function: images, annotations or labels of the split; a wildcard if None."""
     return inspected(
         lambda wildcards: plan.split_source(
-            config, wildcards.dataset, wildcards.split, key
+            config, wildcards.dataset, split or wildcards.split, key
         )
     )
 
@@ -144,28 +169,48 @@ def split_file(key):
 def of_images(path):
     """Input function: a file of the data set whose images a data set has."""
     return inspected(
-        lambda wildcards: path.format(
-            dataset=plan.images_of(config, wildcards.dataset)
-        )
+        lambda wildcards: path.format(dataset=plan.images_of(config, wildcards.dataset))
     )
 
 
+@inspected
+def train_index(wildcards):
+    """Input function: what the test split is compared with when it is read."""
+    train = f"<results>/data/{wildcards.dataset}/train.h5"
+    return train if wildcards.split == "test" else []
+
+
+@inspected
+def train_split(wildcards, input):
+    """The command line arguments for that comparison."""
+    if wildcards.split != "test":
+        return ""
+    images = plan.split_source(config, wildcards.dataset, "train", "images")
+    return plan.flags({"beside": str(input.beside), "beside_images": images})
+
+
 def shards(split):
-    """Input function: all feature files of a split."""
+    """Input function: all feature files of a split, of the kind that a run reads."""
 
     @functools.cache
-    def files(dataset):
-        path = f"<results>/features/{plan.images_of(config, dataset)}/{split}"
+    def files(dataset, folder):
+        path = f"<results>/features/{plan.images_of(config, dataset)}/{split}/{folder}"
         count = DATASETS[dataset]["splits"][split]["shards"]
-        return [f"{path}/{shard}.h5" for shard in range(count)]
+        return [f"{path}{shard}.h5" for shard in range(count)]
 
-    return inspected(lambda wildcards: files(wildcards.dataset))
+    @functools.cache
+    def folder(method):
+        return plan.features_folder(config, method)
+
+    return inspected(
+        lambda wildcards: files(wildcards.dataset, folder(wildcards.method))
+    )
 
 
-def flags(wildcards, *keys):
+def flags(wildcards, *keys, split=None):
     """Command line arguments of a data set's keys and, given a split, of the split's."""
     entry = DATASETS[wildcards.dataset]
-    entry = {**entry, **entry["splits"].get(wildcards.get("split"), {})}
+    entry = {**entry, **entry["splits"].get(split or wildcards.get("split"), {})}
     return plan.flags({key: entry.get(key) for key in keys})
 
 
@@ -190,14 +235,14 @@ def takes(name):
                 key: [files] if isinstance(files, str) else list(files)
                 for key, files in input.items()
             } or {"": list(input)}
-            found = {key: sum(map(jobs.size_mb, files)) for key, files in named.items()}
+            found = {key: sum(map(asks.size_mb, files)) for key, files in named.items()}
             return getattr(JOBS.ask(name, wildcards, found, threads, attempt), key)
 
         return inspected(value)
 
     keys = ("mem_mb", "runtime", "disk_mb")
-    differs = jobs.DIFFERS.get(name, keys)
-    plain = jobs.Ask()
+    differs = asks.DIFFERS.get(name, keys)
+    plain = asks.Ask()
     return {k: resource(k) if k in differs else getattr(plain, k) for k in keys}
 
 
@@ -243,9 +288,26 @@ def settings(
     return [f"<results>/runs/{run}/{file}" for run in runs]
 
 
-def named_metrics(wildcards):
-    """Input function: the metrics of all runs that `settings` was asked for."""
-    return [f"<results>/runs/{run}/metrics.json" for run in sorted(NAMED_RUNS)]
+def named(file, chosen=sorted):
+    """Input function: a file of all runs that `settings` was asked for, or of some."""
+    return lambda wildcards: [
+        f"<results>/runs/{run}/{file}" for run in chosen(sorted(NAMED_RUNS))
+    ]
+
+
+@functools.cache
+def made_besides():
+    """The metrics of runs that are there though nothing names them, up to date ones."""
+    return [
+        str(run.metrics)
+        for run in made.made_runs(config)
+        if run.current and run.name not in NAMED_RUNS
+    ]
+
+
+def other_metrics(wildcards):
+    """Parameter: what metrics.csv has besides its input, runs made as targets."""
+    return made_besides()
 
 
 def experiment(name):
@@ -258,9 +320,7 @@ def spec(contents, **runs):
     name = READING["ablation"]
     where = f"ablation {name}" if name else f"{contents.get('title')}"
     try:
-        specs.check_keys(
-            where, contents, "figure" if "kind" in contents else "table", known=()
-        )
+        specs.check_keys(where, contents, specs.kind_of(contents), known=())
         found = plan.spec(config, contents, **runs)
         specs.check(where, found)
     except UserError as error:
@@ -281,18 +341,103 @@ def shown(printed=(), **runs):
     }
 
 
+def reported(path, labels, category=None, caption=None, folded=False):
+    """A file for the report, and for its first page."""
+    if category:
+        said = [text for text in labels.values() if isinstance(text, str)]
+        section = "Every number" if path.endswith(".csv") else category
+        item = {"section": section, "title": ": ".join(said)}
+        if caption:  # a path from the rule's file, as Snakemake takes it
+            here = workflow.current_basedir.get_path_or_uri(secret_free=True)
+            file = Path(str(here)) / caption
+            text = file.read_text("utf-8") if file.is_file() else ""
+            # What Snakemake fills in for each job, the first page cannot.
+            item["caption"] = "" if "{{" in text or "{%" in text else text
+        REPORTED.append((path, {**item, "folded": folded}))
+    return report(path, labels=labels, category=category, caption=caption)
+
+
+def first_page(files):
+    """What of some files the report's first page shows, and as what.
+
+    Returns:
+        Paths, and for each an item of workflow/schemas/overview.schema.yaml.
+    """
+    asked = {str(path) for path in files}
+    found = {}
+    for pattern, item in REPORTED:
+        path = pattern.replace("<results>", config["results"])
+        if "<ablation>" not in path:
+            found[path] = item
+            continue
+        for name, contents in ABLATION_CONTENTS.items():
+            said = {"title": name, "caption": contents["caption"]}
+            found[path.replace("<ablation>", name)] = {**item, **said}
+    order = sorted(found, key=lambda path: path.endswith(".csv"))
+    return {path: found[path] for path in order if path in asked}
+
+
+def with_cost(name):
+    """Contents of one of the config's tables: time and memory, if it asks for them."""
+    wanted = config["experiments"].get(name, {}).get("cost", False)
+    return {"cost": True} if wanted else {}
+
+
+def own_name(prefix):
+    """A label: the name of what a rule makes, where it has no other."""
+    if "<ablation>" in prefix:
+        return lambda wildcards, output: Path(output[0]).stem
+    return Path(prefix).name
+
+
+def example_files(name):
+    """The files of examples of a figure, one a data set; its runs go into metrics.csv."""
+    settings(**experiment(name))
+    datasets = config["experiments"].get(name, {}).get("datasets", [])
+    return [f"<results>/examples/{name}/{dataset}.h5" for dataset in datasets]
+
+
+def run_files(wildcards):
+    """Input function: the files of all runs of a figure on a data set."""
+    runs = plan.runs_of(config, wildcards.figure, wildcards.dataset)
+    masks = {run.split("/", 2)[2] for run in runs}
+    known = f"<results>/data/{wildcards.dataset}/known"
+    return {
+        "record": [f"<results>/runs/{run}/run.json" for run in runs],
+        "weights": [f"<results>/runs/{run}/weights.safetensors" for run in runs],
+        "scores": [f"<results>/runs/{run}/scores.h5" for run in runs],
+        "known": [f"{known}/{mask}.npy" for mask in sorted(masks)],
+    }
+
+
+def map_shards(wildcards):
+    """Input function: the maps of the test images, for a figure that shows them."""
+    if EXAMPLES[wildcards.figure] == "scores":
+        return []
+    return maps_of_test(wildcards)
+
+
+def maps_of_test(wildcards):
+    """Input function: the maps of all test images."""
+    count = DATASETS[wildcards.dataset]["splits"]["test"]["shards"]
+    return [
+        of_images(f"<results>/features/{{dataset}}/test/{shard}.h5")(wildcards)
+        for shard in range(count)
+    ]
+
+
 def table_files(prefix, labels=None, **in_report):
     """The files of a table; the HTML goes into the report."""
     files = {kind: f"{prefix}.{kind}" for kind in ("csv", "md", "tex", "html")}
-    labels = labels or {"table": Path(prefix).name}
-    return {**files, "html": report(files["html"], labels=labels, **in_report)}
+    labels = labels or {"table": own_name(prefix)}
+    return {**files, "html": reported(files["html"], labels, **in_report)}
 
 
 def figure_files(prefix, labels=None, **in_report):
     """The files of a figure; the PNG goes into the report."""
     files = {kind: f"{prefix}.{kind}" for kind in ("pdf", "png")}
-    labels = labels or {"figure": Path(prefix).name}
-    return {**files, "png": report(files["png"], labels=labels, **in_report)}
+    labels = labels or {"figure": own_name(prefix)}
+    return {**files, "png": reported(files["png"], labels, **in_report)}
 
 
 def ablation_file(name):
@@ -322,7 +467,8 @@ def ablation(printed=(), kind="table", **given):
         contents = {"kind": "curve", **contents}
     path = WORKFLOW / f"ablations/{name}.smk"
     ABLATION_CONTENTS[name] = {
-        "spec": spec({"title": name, **contents}, **runs),
+        # As text: what `of_ablation` returns is a function already.
+        "spec": spec({"title": name, **contents}, **runs)(None),
         "caption": ablations.caption(path) or contents.get("title", name),
     }
     return shown(printed, **runs)
@@ -330,7 +476,12 @@ def ablation(printed=(), kind="table", **given):
 
 def of_ablation(key):
     """Parameter of an ablation's rule: its `spec` or its `caption`, by the file made."""
-    return lambda wildcards, output: ABLATION_CONTENTS[Path(output[0]).stem][key]
+
+    def found(wildcards, output):
+        value = ABLATION_CONTENTS[Path(output[0]).stem][key]
+        return value(wildcards) if callable(value) else value
+
+    return found
 
 
 def keep_names(path, before, after):

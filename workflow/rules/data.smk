@@ -33,6 +33,7 @@ rule download:
 rule index_coco:
     input:
         images=split_file("images"),
+        beside=train_index,
         annotations=split_file("annotations"),
     output:
         "<results>/data/{dataset}/{split}.h5",
@@ -40,36 +41,43 @@ rule index_coco:
         "<logs>/data/{dataset}/{split}.log",
     wildcard_constraints:
         dataset=of_format("coco"),
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
     resources:
         **takes("index_coco"),
     params:
+        beside=train_split,
         code=code("data.coco", "data.index"),
-        choices=lambda w: flags(w, "member", "prefix", "keep", "allow_empty_classes"),
+        choices=lambda w: flags(
+            w, "member", "prefix", "keep", "classes", "allow_empty_classes"
+        ),
     shell:
         "python -m mlrpl index coco --images {input.images:q}"
         " --annotations {input.annotations:q} {params.choices}"
         " --dataset {wildcards.dataset:q} --split {wildcards.split:q}"
-        " --output {output:q} &> {log:q}"
+        " {params.beside} --output {output:q} &> {log:q}"
 
 
 rule index_voc:
     input:
         images=split_file("images"),
+        beside=train_index,
     output:
         "<results>/data/{dataset}/{split}.h5",
     log:
         "<logs>/data/{dataset}/{split}.log",
     wildcard_constraints:
         dataset=of_format("voc"),
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
     resources:
         **takes("index_voc"),
     params:
+        beside=train_split,
         code=code("data.voc", "data.index"),
         choices=lambda w: flags(
             w, "imageset", "difficult", "classes", "allow_empty_classes"
@@ -77,12 +85,13 @@ rule index_voc:
     shell:
         "python -m mlrpl index voc --images {input.images:q} {params.choices}"
         " --dataset {wildcards.dataset:q} --split {wildcards.split:q}"
-        " --output {output:q} &> {log:q}"
+        " {params.beside} --output {output:q} &> {log:q}"
 
 
 rule index_csv:
     input:
         images=split_file("images"),
+        beside=train_index,
         labels=split_file("labels"),
     output:
         "<results>/data/{dataset}/{split}.h5",
@@ -90,15 +99,19 @@ rule index_csv:
         "<logs>/data/{dataset}/{split}.log",
     wildcard_constraints:
         dataset=of_format("csv"),
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
     resources:
         **takes("index_csv"),
     params:
+        beside=train_split,
         code=code("data.csv_table", "data.index"),
-        choices=lambda w: flags(w, "select", "allow_empty_classes"),
+        choices=lambda w: flags(
+            w, "select", "column", "classes", "unlisted", "allow_empty_classes"
+        ),
     shell:
         "python -m mlrpl index csv --images {input.images:q} --labels {input.labels:q}"
         " {params.choices} --dataset {wildcards.dataset:q} --split {wildcards.split:q}"
-        " --output {output:q} &> {log:q}"
+        " {params.beside} --output {output:q} &> {log:q}"

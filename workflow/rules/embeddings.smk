@@ -1,6 +1,7 @@
-"""GloVe's class vectors.
+"""Class vectors: GloVe's, or CLIP's own text features.
 
-INPUTS: the published vectors (the config's `glove`), <results>/data/{dataset}/train.h5
+INPUTS: the published vectors (the config's `glove`), <results>/data/{dataset}/train.h5;
+    with `words: clip`, <results>/clip/{dataset}.safetensors
 OUTPUTS: <results>/data/{dataset}/glove.npy, one row a class
 """
 
@@ -13,6 +14,9 @@ rule glove:
         "<results>/data/{dataset}/glove.npy",
     log:
         "<logs>/data/{dataset}/glove.log",
+    wildcard_constraints:
+        dataset=either(d for d in DATASETS if DATASETS[d]["words"] != "clip"),
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
@@ -25,3 +29,23 @@ rule glove:
     shell:
         "python -m mlrpl glove --vectors {input.vectors:q} {params.member}"
         " --index {input.index:q} {params.words} --output {output:q} &> {log:q}"
+
+
+rule clip_vectors:
+    input:
+        clip="<results>/clip/{dataset}.safetensors",
+    output:
+        "<results>/data/{dataset}/glove.npy",
+    log:
+        "<logs>/data/{dataset}/glove.log",
+    wildcard_constraints:
+        dataset=either(d for d in DATASETS if DATASETS[d]["words"] == "clip"),
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    resources:
+        **takes("clip_vectors"),
+    params:
+        code=code("text.class_features"),
+    shell:
+        "python -m mlrpl clipvectors --clip {input.clip:q} --output {output:q} &> {log:q}"

@@ -4,8 +4,9 @@ INPUTS: <results>/runs/.../scores.h5, <results>/data/{dataset}/test.h5
 OUTPUTS:
     <results>/runs/.../metrics.json         one run: last and best epoch, AP of each class
     <results>/runs/.../thresholds.json      of a run with a validation split, beside it
-    <results>/tables/metrics.csv            every number of every run that a table, a
-                                            figure or an ablation names
+    <results>/tables/metrics.csv            every number of every run: of those that a
+                                            table, a figure or an ablation names, and
+                                            of others that are there
     <results>/tables/per_class_ap.csv       the same runs, class by class
 """
 
@@ -36,15 +37,15 @@ rule evaluate:
 
 rule collect:
     input:
-        metrics=named_metrics,
+        metrics=named("metrics.json"),
     output:
-        metrics=report(
+        metrics=reported(
             "<results>/tables/metrics.csv",
             category="Tables",
             caption="../report/metrics.rst",
             labels={"table": "metrics.csv", "shows": "every number of every run"},
         ),
-        per_class=report(
+        per_class=reported(
             "<results>/tables/per_class_ap.csv",
             category="Tables",
             caption="../report/per_class.rst",
@@ -60,8 +61,10 @@ rule collect:
         **takes("collect"),
     params:
         code=code("reporting.results"),
+        others=other_metrics,
+        said=lambda w: made.contents_hash(other_metrics(w)),
     shell:
-        "python -m mlrpl collect {input.metrics:q} --output {output.metrics:q}"
+        "python -m mlrpl collect {input.metrics:q} {params.others:q} --output {output.metrics:q}"
         " --per-class {output.per_class:q} &> {log:q}"
 
 

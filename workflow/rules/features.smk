@@ -4,6 +4,7 @@ INPUTS: the images' archives, <results>/data/{dataset}/{split}.h5, the config's 
 OUTPUTS:
     <data>/clip/{weights}                             those of open_clip's tag, if it is one
     <results>/features/{dataset}/{split}/{shard}.h5   pooled maps and global features
+    <results>/features/{dataset}/{split}/tokens/{shard}.h5   every location, projected
     <results>/clip/{dataset}.safetensors              text tower and class names
     <results>/clip/context/{text}.json                tokens of a context's start
 """
@@ -38,6 +39,7 @@ rule encoder:
         "<results>/clip/{dataset}.safetensors",
     log:
         "<logs>/clip/{dataset}.log",
+    priority: 1
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
@@ -71,7 +73,7 @@ rule context:
         code=code("text.context_tokens"),
         model=literal(ENCODER["model"]),
     shell:
-        "python -m mlrpl context --model {params.model:q} --text {wildcards.text:q}"
+        "python -m mlrpl context --model {params.model:q} --text={wildcards.text:q}"
         " --output {output:q} &> {log:q}"
 
 
@@ -94,6 +96,8 @@ rule features:
         gpu=GPU,
         device=DEVICE,
         batch_size=ENCODER["batch_size"],
+        # Looked at before the first image, and no part of the features.
+        names=lambda w: flags(w, "names"),
     params:
         code=code("encoder.features"),
         encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
@@ -105,6 +109,41 @@ rule features:
         "python -m mlrpl features {params.encoder} --weights {input.fetched:q}"
         " --image-size {params.image_size}"
         " {params.colours} --views {params.views} --images {input.images:q}"
+        " --index {input.index:q} --shard {wildcards.shard:q} --shards {params.shards}"
+        " --device {resources.device} --batch-size {resources.batch_size}"
+        " --threads {threads} {resources.names} --output {output:q} &> {log:q}"
+
+
+# Only what a configured run reads is extracted; with maps it is a second pass.
+rule tokens:
+    input:
+        images=split_file("images"),
+        index="<results>/data/{dataset}/{split}.h5",
+        weights=plan.encoder_files(config),
+        fetched=plan.fetched_weights(config),
+    output:
+        "<results>/features/{dataset}/{split}/tokens/{shard}.h5",
+    log:
+        "<logs>/features/{dataset}/{split}/tokens/{shard}.log",
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: config["threads"]["features"]
+    resources:
+        **takes("tokens"),
+        gpu=GPU,
+        device=DEVICE,
+        batch_size=ENCODER["batch_size"],
+    params:
+        code=code("encoder.features"),
+        encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
+        image_size=ENCODER["image_size"],
+        colours=plan.flags({k: ENCODER[k] for k in ("mean", "std", "exif_rotation")}),
+        views=",".join(ENCODER["views"]),
+        shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
+    shell:
+        "python -m mlrpl features --tokens {params.encoder} --weights {input.fetched:q}"
+        " --image-size {params.image_size} {params.colours} --views {params.views}"
+        " --images {input.images:q}"
         " --index {input.index:q} --shard {wildcards.shard:q} --shards {params.shards}"
         " --device {resources.device} --batch-size {resources.batch_size}"
         " --threads {threads} --output {output:q} &> {log:q}"

@@ -22,7 +22,7 @@ rule figure:
     resources:
         **takes("figure"),
     params:
-        code=code("reporting.results", "reporting.figures", "reporting.figure_drawing"),
+        code=code("reporting.results", "reporting.figures", "reporting.class_figure"),
         spec=None,
         prefix=subpath(output.pdf, strip_suffix=".pdf"),
     shell:

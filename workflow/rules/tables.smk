@@ -61,6 +61,7 @@ use rule table as table2 with:
     params:
         spec=spec(
             {
+                **with_cost("table2"),
                 "title": "mAP at $proportions known labels",
                 "layout": "proportions",
             },
@@ -83,6 +84,7 @@ use rule table as table3 with:
     params:
         spec=spec(
             {
+                **with_cost("table3"),
                 "title": "OF1 and CF1, averaged over $proportions known labels",
                 "layout": "averages",
                 "metrics": ["OF1", "CF1"],
@@ -106,6 +108,7 @@ use rule table as table4 with:
     params:
         spec=spec(
             {
+                **with_cost("table4"),
                 "title": "mAP of the baseline with one module, the other, and both",
                 "layout": "proportions",
             },

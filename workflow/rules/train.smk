@@ -33,6 +33,7 @@ rule train:
         **takes("train"),
         gpu=GPU,
         device=DEVICE,
+        record="tensorboard" if config["tensorboard"] else "none",
     params:
         code=train_code,
         options=lambda w: json.dumps(method_options(w.method), sort_keys=True),
@@ -47,4 +48,5 @@ rule train:
         " --known {input.known:q} --glove {input.glove:q} --clip {input.clip:q}"
         " {params.context}"
         " --device {resources.device} --threads {threads}"
+        " --record {resources.record}"
         " --output-dir {params.folder:q} &> {log:q}"

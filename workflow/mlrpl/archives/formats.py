@@ -7,16 +7,14 @@ its path alone. Nothing is unpacked; a compressed tar alone, which has no random
 access, goes through an unnamed temporary file in each process that opens it.
 """
 
-import lzma
 import os
 import tarfile
-import zipfile
-import zlib
 from pathlib import Path
-from typing import Any
 
-from mlrpl.archives.base import Archive, plain_name, refuse_escape, some
-from mlrpl.archives.tar import COMPRESSED, TarArchive
+from mlrpl.archives.base import Archive, require_file, some
+from mlrpl.archives.folder import FolderArchive
+from mlrpl.archives.tar import COMPRESSED, TarArchive, is_tar
+from mlrpl.archives.zip import ZipArchive
 from mlrpl.errors import UserError
 
 __all__ = [
@@ -28,114 +26,18 @@ __all__ = [
     "some",
 ]
 
-
-class FolderArchive(Archive):
-    """A plain folder; links to files and folders are followed."""
-
-    kind = "folder"
-
-    def names(self) -> tuple[str, ...]:
-        """Return the sorted names of all files below the folder."""
-        found = []
-        seen = set()
-        for folder, subfolders, files in os.walk(self.path, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in seen:  # a link that leads back up
-                subfolders.clear()
-                continue
-            seen.add(real)
-            prefix = Path(folder).relative_to(self.path)
-            found += [(prefix / name).as_posix() for name in files]
-        return tuple(sorted(found))
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (self.path / name).is_file()
-
-    def _read(self, name: str) -> bytes:
-        try:
-            return (self.path / name).read_bytes()
-        except OSError as error:
-            raise UserError(
-                f"{self.path / name}: cannot be read ({error.strerror}); "
-                "check the file and its permissions"
-            ) from error
-
-
-class ZipArchive(Archive):
-    """A zip file, its members stored or deflated."""
-
-    kind = "zip"
-
-    def __init__(self, path: str | os.PathLike):
-        super().__init__(path)
-        self._pid = -1
-        self._zip: zipfile.ZipFile | None = None
-        self._members: dict[str, zipfile.ZipInfo] = {}
-
-    def _open(self) -> zipfile.ZipFile:
-        # A forked process shares the parent's file offset, so it needs its own file.
-        if self._zip is None or self._pid != os.getpid():
-            try:
-                opened = zipfile.ZipFile(self.path)
-            except (zipfile.BadZipFile, EOFError, OSError) as error:
-                raise self._damaged(error) from error
-            try:
-                self._members = {
-                    plain_name(info.filename, self.path): info
-                    for info in opened.infolist()
-                    if not info.is_dir()
-                }
-            except UserError:
-                opened.close()
-                raise
-            self._zip, self._pid = opened, os.getpid()
-        return self._zip
-
-    def names(self) -> tuple[str, ...]:
-        """Return the names of all files, in the order of the zip's directory."""
-        self._open()
-        return tuple(self._members)
-
-    def __contains__(self, name: object) -> bool:
-        self._open()
-        return name in self._members
-
-    def _read(self, name: str) -> bytes:
-        opened = self._open()
-        try:
-            return opened.read(self._members[name])
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            lzma.LZMAError,
-            EOFError,
-            OSError,
-            RuntimeError,  # encrypted; its NotImplementedError is an unknown method
-        ) as error:
-            raise self._damaged(f"{name}: {error}") from error
-
-    def open(self, name: str) -> Any:
-        """Return a stream of one member, for members too large to hold at once.
-
-        Raises:
-            UserError: as `read`; damage that shows while streaming is the caller's.
-        """
-        refuse_escape(name, self.path)
-        opened = self._open()
-        if name not in self._members:
-            raise UserError(
-                f"{self.path}: holds no {name}; it holds {some(self.names())}"
-            )
-        try:
-            return opened.open(self._members[name])
-        except (zipfile.BadZipFile, OSError, RuntimeError) as error:
-            raise self._damaged(f"{name}: {error}") from error
-
-    def close(self) -> None:
-        """Close the zip file."""
-        if self._zip is not None and self._pid == os.getpid():
-            self._zip.close()
-        self._zip = None
+# The first bytes of archives of other kinds.
+_OTHERS = {
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    b"Rar!\x1a\x07": "a RAR archive",
+    b"\x28\xb5\x2f\xfd": "packed by Zstandard",
+    b"\x04\x22\x4d\x18": "packed by LZ4",
+    b"LZIP": "packed by lzip",
+    b"\x1f\x9d": "packed by compress",
+    b"MSCF": "a cabinet",
+    b"\x89HDF": "an HDF5 file",
+    b"SQLite format 3": "a database",
+}
 
 
 def open_archive(path: str | os.PathLike) -> Archive:
@@ -147,21 +49,29 @@ def open_archive(path: str | os.PathLike) -> Archive:
     path = Path(path)
     if path.is_dir():
         return FolderArchive(path)
+    require_file(path, "download it, or give its path")
     try:
         with path.open("rb") as file:
             start = file.read(tarfile.BLOCKSIZE)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{path}: is not there; download it, or give its path"
-        ) from error
+        if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+            return ZipArchive(path)
+        if start.startswith(tuple(COMPRESSED)) or is_tar(path):
+            return TarArchive(path)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); check its permissions"
         ) from error
-    if start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        return ZipArchive(path)
-    if start.startswith(tuple(COMPRESSED)) or tarfile.is_tarfile(path):
-        return TarArchive(path)
+    for mark, name in _OTHERS.items():
+        if start.startswith(mark):
+            raise UserError(
+                f"{path}: is {name}, which cannot be read here; unpack it and give the "
+                "folder, or pack it as a zip or tar"
+            )
+    if start.startswith(b"PK\x07\x08"):
+        raise UserError(
+            f"{path}: is one part of a zip of several; join the parts "
+            "(zip -s 0 FIRST --out WHOLE)"
+        )
     raise UserError(
         f"{path}: is not a zip, tar or folder; if it was downloaded, delete it and "
         "fetch it again"

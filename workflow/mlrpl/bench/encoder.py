@@ -20,7 +20,6 @@ from mlrpl.encoder.clip import Clip
 from mlrpl.encoder.features import encode_batch, encode_singly, extract
 from mlrpl.encoder.images import Preparation, ShardImages
 from mlrpl.encoder.towers import Encoded, make_tower
-from mlrpl.encoder.writer import stored
 
 BATCH = 64
 
@@ -157,7 +156,7 @@ def _write(watch: Callable[..., float], encoded: Encoded, path: Path) -> float:
 
     def write() -> None:
         with h5py.File(path, "w") as file:
-            for name, part in stored(encoded).items():
+            for name, part in encoded.arrays().items():
                 half = part.half().cpu().numpy()[:, None]
                 data = file.create_dataset(name, half.shape, np.float16)
                 data[:] = half

@@ -19,6 +19,7 @@ from mlrpl.config.validation import validate
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 from mlrpl.methods.base import Batch
+from mlrpl.methods.counting import POOLED
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.method import Method
 from mlrpl.text.clip_text import ClipText
@@ -39,6 +40,16 @@ def load_config(path: Path = CONFIG_PATH) -> dict[str, Any]:
         raise UserError(
             f"{path}: cannot be read ({reason}); run bench from a whole checkout"
         ) from error
+
+
+def compared(config: dict[str, Any]) -> list[str]:
+    """Return the methods of the tables and figures, without overrides."""
+    found: dict[str, None] = {}
+    for entry in config["experiments"].values():
+        for group in (entry, entry.get("systems") or {}):
+            names = (name.partition("+")[0] for name in group.get("methods", ()))
+            found.update(dict.fromkeys(names))
+    return [name for name in config["methods"] if name in found]
 
 
 def make_options(sizes: Sizes, config: dict[str, Any], method: str) -> Options:
@@ -66,6 +77,9 @@ def make_method(sizes: Sizes, options: Options, clip: ClipText) -> Method:
         clip=clip,
         known=torch.from_numpy(make_labels(sizes.batch, len(clip.classes))),
         grid=sizes.grid,
+        token_positions=torch.zeros(
+            1 + POOLED * sizes.locations, int(clip.metadata["embed_dim"])
+        ),
     )
     return Method.from_options(options, inputs, seed=0)
 
@@ -79,6 +93,7 @@ def make_batch(
         "map": (images, sizes.locations, channels),
         "global": (images, width),
         "max": (images, channels),
+        "tokens": (images, POOLED * sizes.locations, width),
     }[method.reads]
     features = torch.randn(shape).abs().to(device)
     labels = torch.from_numpy(make_labels(images, len(clip.classes))).to(device)

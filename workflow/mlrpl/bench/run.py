@@ -66,7 +66,7 @@ def run_parts(
     if literal_batch:
         sizes = replace(sizes, literal_batch=literal_batch)
     config = inputs.load_config()
-    names = list(dict.fromkeys(methods or config["methods"]))
+    names = list(dict.fromkeys(methods or inputs.compared(config)))
     for name in (*names, step.METHOD):  # an unknown one is told before all else
         options = inputs.make_options(sizes, config, name)
     found = report.environment(target, threads, options.precision)

@@ -8,7 +8,7 @@ TITLES = {
     "encoder": "Encoder: JPEG to cached map",
     "cache": "Cache: reading",
     "step": "One training step of `sarl`",
-    "methods": "One training step of every method",
+    "methods": "One training step of every method of the tables",
     "epoch": "Epochs, and the paper's whole grid",
     "evaluation": "Evaluation",
     "bootstrap": "Resampled test images",
@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--parts", default=",".join(TITLES), help="some of them, with commas between"
     )
     parser.add_argument(
-        "--methods", help="of the part methods, with commas between; by default all"
+        "--methods",
+        help="of the part methods, with commas between; by default those of the tables",
     )
     parser.add_argument(
         "--literal-batch",

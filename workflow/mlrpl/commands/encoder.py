@@ -17,12 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--image-size", type=int, required=True, help="in pixels")
     parser.add_argument("--index", required=True, help="index that has the classes")
-    parser.add_argument(
-        "--names",
-        nargs="+",
-        default=[],
-        metavar="CLASS=TEXT",
-        help='other texts for a class: "tvmonitor=tv monitor"',
+    class_texts.add_argument(
+        *(parser, "--names", "CLASS=TEXT"),
+        'other texts for a class: "tvmonitor=tv monitor"',
     )
     parser.add_argument("--output", required=True, help="safetensors")
 

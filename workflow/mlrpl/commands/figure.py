@@ -21,10 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl.reporting import figure_drawing, figures, published, results
+    from mlrpl.reporting import class_figure, figure_drawing, figures, results
+    from mlrpl.reporting.published import load_published
     from mlrpl.reporting.specs import load_spec
 
     spec = load_spec(args.spec, "figure")
-    runs = results.load_metrics(args.metrics)
-    panels = figures.build(spec, runs, published.load_published(args.published))
-    figure_drawing.write(figure_drawing.draw(panels), args.output, spec["title"])
+    if spec["kind"] == "classes":
+        panels = class_figure.build(spec, results.per_class(args.metrics))
+        drawn = class_figure.draw(panels)
+    else:
+        runs = results.load_metrics(args.metrics, {"known": False})
+        panels = figures.build(spec, runs, load_published(args.published))
+        drawn = figure_drawing.draw(panels)
+    figure_drawing.write(drawn, args.output, spec["title"])

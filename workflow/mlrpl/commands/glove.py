@@ -11,12 +11,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--member", help="text file in the zip, if it holds several")
     parser.add_argument("--index", required=True, help="index that has the classes")
-    parser.add_argument(
-        "--words",
-        nargs="+",
-        default=[],
-        metavar="CLASS=WORDS",
-        help='other words for a class: "tvmonitor=tv monitor"',
+    class_texts.add_argument(
+        *(parser, "--words", "CLASS=WORDS"),
+        'other words for a class: "tvmonitor=tv monitor"',
     )
     parser.add_argument("--output", required=True, help="float32 .npy [C, D]")
 

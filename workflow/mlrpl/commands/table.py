@@ -28,6 +28,7 @@ def run(args: argparse.Namespace) -> None:
     from mlrpl.reporting.specs import load_spec
 
     spec = load_spec(args.spec, "table")
-    runs = results.load_metrics(args.metrics, tables.extras(spec))
+    extras = {**tables.extras(spec), "known": False}
+    runs = results.load_metrics(args.metrics, extras)
     table = tables.build(spec, runs, published.load_published(args.published))
     table_formats.write(table, args.output)

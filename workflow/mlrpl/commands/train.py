@@ -21,8 +21,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context", help="tokens of context_init, JSON; not for a random start"
     )
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--device",
+        default="auto",
+        choices=["auto", "cpu", "cuda"],
+        help="auto: the GPU if there is one",
+    )
+    parser.add_argument("--threads", type=int, default=1, help="of torch on a CPU")
+    parser.add_argument(
+        "--record",
+        default="none",
+        choices=["none", "tensorboard"],
+        help="write TensorBoard's event files beside history.csv",
+    )
     parser.add_argument("--output-dir", required=True)
 
 
@@ -60,4 +71,5 @@ def run(args: argparse.Namespace) -> None:
     run_setting(
         *(setting, args.output_dir, args.device, args.threads),
         mean_ap=mean_average_precision,
+        tensorboard=args.record == "tensorboard",
     )

@@ -27,7 +27,9 @@ NO_NUMBERS = {
     "archives": "reading bytes; a file's bytes are its input",
     "data.index": "reading and writing; the rules that make an index name it",
     "data.checks": "what is refused",
+    "data.splits": "what is refused, and what is warned of",
     "demo.workers": "which process draws a picture",
+    "training.history": "what a training says while it runs",
     "training.checkpoints": "a training that goes on ends with the same bits",
 }
 
@@ -52,7 +54,7 @@ def training_modules(chosen: Mapping[str, Any]) -> list[str]:
     """Return the modules that a training starts from: the loop, and its own parts.
 
     Args:
-        chosen: the options that apply to the run (`options.resolve`).
+        chosen: the options that apply to the run (`method_strings.resolve`).
     """
     loop = ["training.run", "evaluation.average_precision"]
     return loop + options.part_modules(chosen)

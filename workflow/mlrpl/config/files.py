@@ -12,13 +12,17 @@ from typing import Any
 
 import yaml
 
+from mlrpl.config.plain import too_deep
 from mlrpl.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[3]
 BASE = "config.yaml"
 
 # What PyYAML raises; not only its own, for a 13th month or thousands of digits.
-UNREADABLE = (yaml.YAMLError, ArithmeticError, LookupError, TypeError, ValueError)
+UNREADABLE = (
+    *(yaml.YAMLError, ArithmeticError, AttributeError, LookupError),
+    *(TypeError, ValueError),
+)
 
 
 def load_config(
@@ -130,7 +134,10 @@ def parse(text: str, where: str) -> Any:
         UserError: it is not YAML, has a tag of a program, or a key twice.
     """
     try:
-        return yaml.load(text, Loader=_Loader)
+        content = yaml.load(text, Loader=_Loader)
+        if too_deep(content):
+            raise RecursionError
+        return content
     except _Twice as error:
         raise UserError(f"{where}: {error}; keep one") from None
     except RecursionError:

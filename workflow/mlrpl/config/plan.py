@@ -4,13 +4,14 @@ Plain values in and out, so that Snakemake can compare them between two runs.
 """
 
 import itertools
+import json
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlrpl.config import names, options
+from mlrpl.config import method_strings, names, options
 from mlrpl.errors import UserError
 
 Names = str | Iterable[str]
@@ -26,13 +27,13 @@ def sources(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def canonical(config: Mapping[str, Any], method: str) -> str:
-    """Return the one name of a method with overrides (`options.canonical`)."""
-    return options.canonical(method, *sources(config))
+    """Return the one name of a method with overrides (`method_strings.canonical`)."""
+    return method_strings.canonical(method, *sources(config))
 
 
 def method_options(config: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """Return every option of a method with overrides (`options.resolve`)."""
-    return options.resolve(method, *sources(config))
+    """Return every option of a method with overrides (`method_strings.resolve`)."""
+    return method_strings.resolve(method, *sources(config))
 
 
 def proportion(value: float) -> str:
@@ -88,6 +89,12 @@ def experiment(config: Mapping[str, Any], name: str) -> dict[str, Any]:
         return own
     first = {key: systems.get(many, own[key]) for key, many in keys.items()}
     return {**first, "also": [own]}
+
+
+def runs_of(config: Mapping[str, Any], name: str, dataset: str) -> list[str]:
+    """Return the runs of a table or figure on one data set; none if it is not there."""
+    found = runs(config, **experiment(config, name))
+    return [run for run in found if run.split("/")[0] == dataset]
 
 
 def spec(
@@ -168,7 +175,7 @@ def spec(
 
 def _overrides(values: Mapping[str, Any]) -> str:
     """Return options as a method string has them: a=1+b=2."""
-    return "+".join(f"{k}={options.format_value(v)}" for k, v in values.items())
+    return "+".join(f"{k}={method_strings.format_value(v)}" for k, v in values.items())
 
 
 def _run(config: Mapping[str, Any], name: str) -> str | None:
@@ -192,15 +199,16 @@ def _panel(
         values = {key: chosen.get(key) for key in fixed}
         if option in chosen and values == dict(fixed):
             # Printed after the plain method: "Ours+gamma_pos=0".
-            value = options.format_value(chosen[option])
+            value = method_strings.format_value(chosen[option])
             plain = names.printed(config, entry["name"].partition("+")[0])
             printed = [f"{plain}+{option}={value}", *entry["published"]]
             found = {**entry, "x": chosen[option], "published": printed}
             methods[entry["name"]] = found
             base = method_options(config, entry["name"].partition("+")[0])
             defaults.add(base.get(option))
-    default = {"default": defaults.pop()} if len(defaults) == 1 else {}
-    return {**panel, **default, "methods": list(methods.values())}
+    default = defaults.pop() if len(defaults) == 1 else None
+    marked = {} if default is None else {"default": default}
+    return {**panel, **marked, "methods": list(methods.values())}
 
 
 def _dataset_entry(config: Mapping[str, Any], name: str) -> dict[str, str]:
@@ -214,6 +222,11 @@ def _dataset_entry(config: Mapping[str, Any], name: str) -> dict[str, str]:
 def images_of(config: Mapping[str, Any], dataset: str) -> str:
     """Return the data set whose images and features one has: as a rule itself."""
     return config["datasets"][dataset]["same_images_as"] or dataset
+
+
+def features_folder(config: Mapping[str, Any], method: str) -> str:
+    """Return where a run's feature files are below a split's: `tokens/` or here."""
+    return "tokens/" if options.reads_tokens(method_options(config, method)) else ""
 
 
 def source(config: Mapping[str, Any], dataset: str, file: str) -> str:
@@ -301,19 +314,30 @@ def flags(values: Mapping[str, Any]) -> str:
 
     `None`, `False` and empty ones are left out, `True` is the flag alone, a list
     follows its flag, and a mapping follows it as KEY=VALUE. {"member": "a b"} gives
-    "--member 'a b'".
+    "--member 'a b'". A text that begins like a flag is joined to its own by a `=`, and
+    a mapping with a key that KEY=VALUE could not give back is one of JSON.
     """
     words: list[str] = []
     for name, value in values.items():
         if value is None or value is False or value == [] or value == {}:
             continue
-        words.append(f"--{name.replace('_', '-')}")
+        flag = f"--{name.replace('_', '-')}"
         if isinstance(value, Mapping):
-            words += [f"{key}={value[key]}" for key in sorted(value)]
+            if any("=" in key or key[:1] in ("-", "{", "") for key in value):
+                words.append(f"{flag}={json.dumps(value, sort_keys=True)}")
+            else:
+                words += [flag, *(f"{key}={value[key]}" for key in sorted(value))]
         elif isinstance(value, list | tuple):
-            words += map(str, value)
-        elif value is not True:
-            words.append(str(value))
+            if any(text.startswith("-") for text in value if isinstance(text, str)):
+                words += [f"{flag}={text}" for text in value]
+            else:
+                words += [flag, *map(str, value)]
+        elif value is True:
+            words.append(flag)
+        elif str(value).startswith("-"):
+            words.append(f"{flag}={value}")
+        else:
+            words += [flag, str(value)]
     return shlex.join(words)
 
 

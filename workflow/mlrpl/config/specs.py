@@ -24,9 +24,20 @@ MADE_OF_RUNS = {
 
 @functools.cache
 def spec_schema(kind: str) -> dict[str, Any]:
-    """Return the JSON schema of a `table` or a `figure`."""
+    """Return the JSON schema of a `table`, a `figure` or `pictures`."""
     path = SCHEMAS / f"{kind}.schema.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def kind_of(contents: Mapping[str, Any]) -> str:
+    """Return what has such contents, which is its schema too: `table`, `figure`, ...
+
+    Figures of test images are `pictures`; other figures say another `kind`.
+    """
+    if "kind" not in contents:
+        return "table"
+    pictures = spec_schema("pictures")["properties"]["kind"]["enum"]
+    return "pictures" if contents["kind"] in pictures else "figure"
 
 
 def check_keys(
@@ -37,7 +48,7 @@ def check_keys(
     Args:
         where: what the contents are of, for an error.
         given: the keys.
-        kind: `table` or `figure`.
+        kind: as `kind_of` returns it.
         known: keys that may be among them besides the contents' own.
 
     Raises:
@@ -61,7 +72,7 @@ def check(where: str, spec: Mapping[str, Any]) -> None:
     Raises:
         UserError: a value that the schema refuses.
     """
-    kind = "figure" if "kind" in spec else "table"
+    kind = kind_of(spec)
     shown = ("datasets", "proportions", "panels" if "panels" in spec else "methods")
     if not all(spec[key] for key in shown):
         return  # an experiment that is switched off

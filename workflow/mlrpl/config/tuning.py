@@ -9,7 +9,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from mlrpl.config import options, plan
+from mlrpl.config import method_strings, options, plan
 
 # Points of a grid that are looked at for each trial that is wanted: where few options
 # apply to a method, many of its points are the same run.
@@ -78,7 +78,7 @@ def _applying(
     recipe = config["recipes"].get(_used_recipe(config, method), {}).get(method, {})
     there = options.applying({**base, **recipe, **own, **overrides})
     kept = [k for k in sorted(overrides) if k in there]
-    texts = (f"{k}={options.format_value(overrides[k])}" for k in kept)
+    texts = (f"{k}={method_strings.format_value(overrides[k])}" for k in kept)
     return "+".join([method, *texts])
 
 

@@ -14,19 +14,32 @@ from typing import Any
 import jsonschema
 import yaml
 
-from mlrpl.config import files, masks, options, plan, tuning
+from mlrpl.config import files, masks, method_strings, options, plan, tuning
 from mlrpl.config.paths import PROJECT, expand_paths
 from mlrpl.config.plain import check_plain, kind_of
 from mlrpl.errors import UserError
 
 SCHEMA_PATH = PROJECT / "workflow/schemas/config.schema.yaml"
+LONGEST = 400  # signs of a list of keys in a line
 PUBLISHED = PROJECT / "workflow/published"
 
 # Keys of a data set's splits, by format: those that are needed, those that are allowed.
 NEEDED_OF_SPLIT = {"coco": ["annotations"], "voc": ["imageset"], "csv": ["labels"]}
-ALLOWED_OF_SPLIT = {"coco": ["prefix", "member"], "voc": [], "csv": ["select"]}
-# Keys of a data set that apply to one format only.
-FORMAT_OF_KEY = {"keep": "coco", "difficult": "voc", "classes": "voc"}
+ALLOWED_OF_SPLIT = {
+    "coco": ["prefix", "member"],
+    "voc": [],
+    "csv": ["select", "column"],
+}
+# Keys of a data set that apply to some formats only.
+FORMATS_OF_KEY = {
+    "keep": ["coco"],
+    "difficult": ["voc"],
+    "classes": ["coco", "voc", "csv"],
+    "unlisted": ["csv"],
+}
+
+# Formats whose annotations say where the objects are.
+BOXES = ("coco", "voc")
 
 
 @functools.cache
@@ -95,6 +108,7 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
         plan.canonical(config, method): title
         for method, title in config["titles"].items()
     }
+    _leave_to_boxes(config)
     for name, experiment in config["experiments"].items():
         _check_experiment(f"experiments.{name}", experiment, config)
     if config["tuning"] is not None:
@@ -112,6 +126,8 @@ def _faults(error: jsonschema.ValidationError) -> Iterator[tuple[int, str, str]]
         for key in sorted(set(map(str, value)) - set(schema["properties"])):
             close = difflib.get_close_matches(key, schema["properties"], n=1)
             known = ", ".join(schema["properties"])
+            if len(known) > LONGEST:
+                known = "in workflow/schemas"
             hint = f"did you mean {close[0]}?" if close else f"the keys are {known}"
             yield 0, f"{dot}{key}", f"unknown key; {hint}"
     elif error.validator == "required":
@@ -172,7 +188,7 @@ def _fill(value: Any, schema: Mapping[str, Any]) -> None:
     """Put the schema's defaults where a mapping lacks a key, all the way down.
 
     The options are left alone: a method's own options go over those of all methods, and
-    only then come their defaults (`options.resolve`).
+    only then come their defaults (`method_strings.resolve`).
     """
     if not isinstance(value, dict) or schema.get("title") == "Options of one training":
         return
@@ -218,11 +234,17 @@ def _check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
             f"config key {where}.published: no number is printed for {name!r}; give "
             f"one of {', '.join(printed_datasets())}, or null"
         )
-    for key, wanted in FORMAT_OF_KEY.items():
-        if key in dataset and kind != wanted:
+    for key, wanted in FORMATS_OF_KEY.items():
+        if key in dataset and kind not in wanted:
             raise UserError(
-                f"config key {where}.{key}: it applies to format {wanted} only; "
-                f"take it out, or set format to {wanted}"
+                f"config key {where}.{key}: it applies to format {' or '.join(wanted)} "
+                f"only; take it out, or set format to {wanted[0]}"
+            )
+        lists = any("column" in split for split in dataset["splits"].values())
+        if key in dataset and kind == "csv" and not lists:
+            raise UserError(
+                f"config key {where}.{key}: it applies to a column that lists classes; "
+                f"name it as {where}.splits.train.column, or take {key} out"
             )
     for name, split in dataset["splits"].items():
         for key in NEEDED_OF_SPLIT[kind]:
@@ -257,7 +279,7 @@ def _check_methods(config: Mapping[str, Any]) -> None:
                     f"are {', '.join(config['methods'])}"
                 )
     for name in config["methods"]:
-        options.check_method(name, *plan.sources(config))
+        method_strings.check_method(name, *plan.sources(config))
 
 
 def _check_experiment(
@@ -267,6 +289,12 @@ def _check_experiment(
     _check_datasets(where, experiment, config)
     for key in ("proportions", "seeds"):
         experiment.setdefault(key, list(config[key]))
+    for name in experiment.get("pictures", {}).get("names", {}):
+        if name not in experiment["datasets"]:
+            raise UserError(
+                f"config key {where}.pictures.names: {name} is not a data set of this "
+                f"figure; its data sets are {', '.join(experiment['datasets'])}"
+            )
     groups = {where: experiment, f"{where}.systems": experiment.get("systems") or {}}
     masks.check_proportions(groups, config["datasets"])
     for key, group in groups.items():
@@ -275,6 +303,23 @@ def _check_experiment(
                 plan.canonical(config, method)
             except UserError as error:
                 raise UserError(f"config key {key}.methods: {error}") from None
+
+
+def _leave_to_boxes(config: dict[str, Any]) -> None:
+    """Give `localisation` the data sets that have boxes; without any it is off."""
+    experiment = config["experiments"].get("localisation")
+    if experiment is None:
+        return
+    with_boxes = [n for n, d in config["datasets"].items() if d["format"] in BOXES]
+    for name in experiment.get("datasets", []):
+        if name in config["datasets"] and name not in with_boxes:
+            raise UserError(
+                f"config key experiments.localisation.datasets: {name} has no boxes, "
+                f"which the formats {' and '.join(BOXES)} have; leave it out"
+            )
+    experiment.setdefault("datasets", with_boxes)
+    if not experiment["datasets"]:
+        del config["experiments"]["localisation"]
 
 
 def _check_datasets(

@@ -2,14 +2,12 @@
 
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
-import h5py
 import numpy as np
 
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
-from mlrpl.runtime.storage import atomic_path
+from mlrpl.runtime import hdf5
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +36,7 @@ class Boxes:
 
     def save(self, path: str | PathLike) -> None:
         """Write the boxes as HDF5; equal boxes give equal bytes."""
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        with hdf5.writing(path) as file:
             file["image"], file["class"] = self.image, self.class_
             file["corners"], file["special"] = self.corners, self.special
             file.attrs["images_sha256"] = self.images_sha256
@@ -50,19 +48,17 @@ class Boxes:
         Raises:
             UserError: the file is not there, is no file of boxes, or of other images.
         """
-        if not Path(path).is_file():
-            raise UserError(f"{path}: is not there; make it with `mlrpl boxes` first")
-        try:
-            with h5py.File(path, "r") as file:
-                names = ("image", "class", "corners", "special")
-                found = cls(
-                    *(file[name][:] for name in names),
-                    images_sha256=str(file.attrs["images_sha256"]),
-                )
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            raise UserError(
-                f"{path}: is not a file of boxes; make it again with `mlrpl boxes`"
-            ) from error
+        with hdf5.reading(
+            path,
+            missing="make it with `mlrpl boxes` first",
+            damaged="is not a file of boxes",
+            remedy="make it again with `mlrpl boxes`",
+        ) as file:
+            names = ("image", "class", "corners", "special")
+            found = cls(
+                *(hdf5.array_of(file, name)[:] for name in names),
+                images_sha256=hdf5.text_of(file, "images_sha256"),
+            )
         if found.images_sha256 != index.hash():
             raise UserError(
                 f"{path}: its boxes are of other images than {index.dataset} "

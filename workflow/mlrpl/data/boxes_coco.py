@@ -1,12 +1,11 @@
 """The boxes of a COCO instances JSON."""
 
-import json
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
-from mlrpl.archives.formats import open_archive, some
+from mlrpl.archives.names import Names
 from mlrpl.data.boxes import Boxes, collected
+from mlrpl.data.coco_json import read_instances
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 
@@ -32,30 +31,34 @@ def read_boxes(
     Raises:
         UserError: a file without boxes or sizes of images, or of other classes.
     """
-    source, content = _load(Path(annotations), member)
+    instances = read_instances(Path(annotations), member, also=("bbox",))
+    source, content = instances.source, instances.content
     row = {name: number for number, name in enumerate(index.images)}
     column = {name: number for number, name in enumerate(index.classes)}
-    try:
-        images = {
-            image["id"]: (row[name], image)
-            for image in content["images"]
-            if (name := prefix + image["file_name"]) in row
-        }
-        class_of = {c["id"]: column.get(c["name"]) for c in content["categories"]}
-        shown = [a for a in content["annotations"] if a["image_id"] in images]
-        classes = [class_of[annotation["category_id"]] for annotation in shown]
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{source}: is not a COCO instances file (it has no {error}); give one "
-            "with images, annotations and categories"
-        ) from error
-    if len(images) < len(row) or None in classes:
+    names = Names(index.images)  # as the archive spells them
+    images = {
+        image["id"]: (row[name], image)
+        for image in content["images"]
+        if (name := names.find(prefix + image["file_name"])) is not None
+    }
+    # The index may have some of the categories alone.
+    class_of = {c["id"]: column.get(c["name"]) for c in content["categories"]}
+    shown = [
+        annotation
+        for annotation in content["annotations"]
+        if annotation["image_id"] in images
+        and class_of.get(annotation["category_id"]) is not None
+    ]
+    if len(images) < len(row) or set(column) - {
+        c["name"] for c in content["categories"]
+    }:
         raise UserError(
             f"{source}: has other images or classes than the index of {index.dataset} "
             f"{index.split}; make the index again from this file"
         )
     rows = []
-    for annotation, class_ in zip(shown, classes, strict=True):
+    for annotation in shown:
+        class_ = class_of[annotation["category_id"]]
         number, image = images[annotation["image_id"]]
         try:
             left, top, width, height = map(float, annotation["bbox"])
@@ -75,30 +78,3 @@ def read_boxes(
         )
         rows.append((number, class_, corners, bool(annotation.get("iscrowd", 0))))
     return collected(rows, index)
-
-
-def _load(path: Path, member: str | None) -> tuple[str, dict[str, Any]]:
-    """Return what the file is called in messages, and its content."""
-    if path.suffix == ".json" and path.is_file():
-        source, text = str(path), path.read_bytes()
-    else:
-        with open_archive(path) as archive:
-            found = [member] if member else archive.names()
-            found = [name for name in found if name.endswith(".json")]
-            if len(found) != 1:
-                raise UserError(
-                    f"{path}: holds {len(found)} JSON files ({some(found)}); name one "
-                    "of them as the member"
-                )
-            source, text = f"{path}: {found[0]}", archive.read(found[0])
-    try:
-        return source, json.loads(text, object_pairs_hook=_without_polygons)
-    except ValueError as error:
-        raise UserError(
-            f"{source}: is not JSON ({error}); fetch it again or repair it"
-        ) from error
-
-
-def _without_polygons(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Leave out what is most of the file and of the memory."""
-    return {key: value for key, value in pairs if key != "segmentation"}

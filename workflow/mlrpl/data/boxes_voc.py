@@ -2,15 +2,13 @@
 
 import posixpath
 from os import PathLike
-from xml.etree import ElementTree
 
 from mlrpl.archives.formats import open_archive
+from mlrpl.archives.names import Names
 from mlrpl.data.boxes import Boxes, collected
 from mlrpl.data.index import Index
+from mlrpl.data.voc_xml import read_annotation
 from mlrpl.errors import UserError
-
-_SIDES = ("width", "height")
-_EDGES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def read_boxes(images: str | PathLike, index: Index) -> Boxes:
@@ -30,28 +28,22 @@ def read_boxes(images: str | PathLike, index: Index) -> Boxes:
     column = {name: number for number, name in enumerate(index.classes)}
     rows = []
     with open_archive(images) as archive:
+        names = Names.of(archive)
         for number, name in enumerate(index.images):
-            folder, file = posixpath.split(name)
-            year = folder.removesuffix("JPEGImages")
+            year, _, file = name.rpartition("JPEGImages/")
             annotation = f"{year}Annotations/{posixpath.splitext(file)[0]}.xml"
+            annotation = names.find(annotation) or annotation
             where = f"{archive.path}: {annotation}"
+            found = read_annotation(archive.read(annotation), where)
             try:
-                root = ElementTree.fromstring(archive.read(annotation))
-                size = [float(root.findtext(f"size/{key}")) for key in _SIDES]
-                for item in root.findall("object"):
-                    class_ = column[(item.findtext("name") or "").strip()]
-                    corners = [float(item.findtext(f"bndbox/{key}")) for key in _EDGES]
+                size = [float(text) for text in found.size]
+                for item in found.objects:
+                    corners = [float(text) for text in item.edges]
                     corners = (
                         *((corners[0] - 1) / size[0], (corners[1] - 1) / size[1]),
                         *(corners[2] / size[0], corners[3] / size[1]),
                     )
-                    hard = (item.findtext("difficult") or "0").strip() == "1"
-                    rows.append((number, class_, corners, hard))
-            except ElementTree.ParseError as error:
-                raise UserError(
-                    f"{where}: is not XML ({error}); fetch the archive again or "
-                    "repair it"
-                ) from error
+                    rows.append((number, column[item.name], corners, item.difficult))
             except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
                 raise UserError(
                     f"{where}: has an object or a size that cannot be read "

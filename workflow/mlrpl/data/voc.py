@@ -1,15 +1,17 @@
 """PASCAL VOC's layout, XML annotations and image sets, to an index."""
 
+import codecs
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
-from xml.etree import ElementTree
 
 import numpy as np
 
 from mlrpl.archives.formats import Archive, open_archive, some
+from mlrpl.archives.names import PICTURE_SUFFIXES, Names, own_names
 from mlrpl.data.checks import checked
 from mlrpl.data.index import Index
+from mlrpl.data.voc_xml import read_annotation
 from mlrpl.errors import UserError
 
 VOC_CLASSES = (
@@ -36,7 +38,8 @@ VOC_CLASSES = (
 )
 # Label of a class of which an image shows difficult objects only.
 DIFFICULT = {"negative": -1, "ignore": 0, "positive": 1}
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG")
+# What an image set of one class has behind the id: absent, difficult, present.
+_LABELS = ("-1", "0", "1")
 
 
 def read_index(
@@ -55,7 +58,9 @@ def read_index(
         images: archive or folder that holds one year's `JPEGImages`, `Annotations`
             and `ImageSets/Main`, at any depth.
         imageset: the image set, for instance `trainval`; its file gives the rows'
-            order, one id a line.
+            order, one id a line. An id is what precedes `.xml` in the name of an
+            annotation; it may have spaces, quotes around it, the ending of the image
+            or a folder before it.
         dataset: the data set's name.
         split: the split's name.
         difficult: the label of a class that an image shows in difficult objects
@@ -73,21 +78,18 @@ def read_index(
         )
     column = {name: c for c, name in enumerate(classes)}
     with open_archive(images) as archive:
-        names = set(archive.names())
+        names = Names.of(archive)
         source = _image_set(archive, imageset)
         where = f"{archive.path}: {source}"
         year = source.removesuffix(f"ImageSets/Main/{imageset}.txt")
-        ids = _ids(archive, source)
-        labels = np.full((len(ids), len(column)), -1, np.int8)
+        lines = _lines(archive, source)
+        labels = np.full((len(lines), len(column)), -1, np.int8)
         paths = []
-        for row, image_id in enumerate(ids):
-            annotation = f"{year}Annotations/{image_id}.xml"
-            if annotation not in names:
-                raise UserError(
-                    f"{where}: image {image_id} has no annotation {annotation}; "
-                    "use the archive that has both"
-                )
-            paths.append(_image(f"{year}JPEGImages/{image_id}", names))
+        for row, line in enumerate(lines):
+            image_id, annotation = _annotation(
+                line, f"{year}Annotations/", names, where
+            )
+            paths.append(_image(f"{year}JPEGImages/{image_id}", names, where, archive))
             hard, easy = _objects(archive, annotation, column)
             labels[row, hard] = DIFFICULT[difficult]
             labels[row, easy] = 1
@@ -98,7 +100,8 @@ def read_index(
 def _image_set(archive: Archive, imageset: str) -> str:
     """Return the member that lists an image set, whatever the year's folder."""
     folder = "/ImageSets/Main/"
-    sets = [n for n in archive.names() if folder in "/" + n and n.endswith(".txt")]
+    names = own_names(archive.names())
+    sets = [n for n in names if folder in "/" + n and n.endswith(".txt")]
     found = [n for n in sets if posixpath.basename(n) == f"{imageset}.txt"]
     if len(found) == 1:
         return found[0]
@@ -114,20 +117,78 @@ def _image_set(archive: Archive, imageset: str) -> str:
     )
 
 
-def _ids(archive: Archive, source: str) -> list[str]:
+def _lines(archive: Archive, source: str) -> list[str]:
+    """Return the lines of an image set that are not blank."""
+    data = archive.read(source)
+    encoding = "utf-8-sig"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
     try:
-        lines = archive.read(source).decode().splitlines()
+        lines = data.decode(encoding).splitlines()
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{archive.path}: {source} is not text; fetch the archive again"
+            f"{archive.path}: {source} is not text in UTF-8 ({error}); save it so"
         ) from error
-    # the image sets of a class have a label behind the id
-    return [line.split()[0] for line in lines if line.strip()]
+    return [line.strip() for line in lines if line.strip()]
 
 
-def _image(stem: str, names: set[str]) -> str:
-    """Return the image's name; the usual one, to be reported, where there is none."""
-    return next((stem + s for s in _SUFFIXES if stem + s in names), stem + ".jpg")
+def _annotation(line: str, folder: str, names: Names, where: str) -> tuple[str, str]:
+    """Return the id in a line of an image set, and the file of its annotation.
+
+    Raises:
+        UserError: there is no such file, for whatever part of the line.
+    """
+    for image_id in _ids(line):
+        if (file := f"{folder}{image_id}.xml") in names:
+            return image_id, file
+    for image_id in _ids(line):
+        if file := names.find(f"{folder}{image_id}.xml"):
+            return posixpath.splitext(file.removeprefix(folder))[0], file
+    plain = next(_ids(line)).split()
+    shown = plain[0] if line.isprintable() and len(plain) == 1 else repr(line)
+    file = f"{folder}{plain[0] if len(plain) == 1 else line}.xml"
+    raise UserError(
+        f"{where}: image {shown} has no annotation {file}{names.hint(file)}; use the "
+        "archive that has both, or write what precedes .xml in its name"
+    )
+
+
+def _ids(line: str) -> Iterator[str]:
+    """Yield what may be the id in a line, the likeliest first."""
+    whole, _, label = line.replace("\t", " ").rpartition(" ")
+    texts = (line, line[: len(whole)].strip()) if label in _LABELS else (line,)
+    for text in texts:
+        quoted = len(text) > 2 and text[0] == text[-1] and text[0] in "\"'"
+        for name in (text, text[1:-1]) if quoted else (text,):
+            stem, suffix = posixpath.splitext(name)
+            ending = suffix.lower() in (*PICTURE_SUFFIXES, ".xml")
+            for form in (name, stem) if ending else (name,):
+                yield form
+                yield posixpath.basename(form.replace("\\", "/"))
+
+
+def _image(stem: str, names: Names, where: str, archive: Archive) -> str:
+    """Return the one image of a name without its ending.
+
+    Raises:
+        UserError: there is none, or several.
+    """
+    found = names.with_stem(stem)
+    if len(found) > 1:
+        raise UserError(
+            f"{where}: annotated image {stem} is there as {some(found)}; keep one of "
+            "them"
+        )
+    if not found and (other := names.find(f"{stem}.jpg")):
+        return other
+    if not found:
+        raise UserError(
+            f"{where}: annotated image {stem}.jpg is not in {archive.path}, nor with "
+            f"another ending ({', '.join(PICTURE_SUFFIXES[1:])})"
+            f"{names.hint(f'{stem}.jpg')}; use the archive that the annotations "
+            "belong to"
+        )
+    return found[0]
 
 
 def _objects(
@@ -135,23 +196,13 @@ def _objects(
 ) -> tuple[list[int], list[int]]:
     """Return the columns of the difficult and of the other objects of one image."""
     where = f"{archive.path}: {annotation}"
-    try:
-        root = ElementTree.fromstring(archive.read(annotation))
-    except ElementTree.ParseError as error:
-        raise UserError(
-            f"{where}: is not XML ({error}); fetch the archive again or repair it"
-        ) from error
     hard: list[int] = []
     easy: list[int] = []
-    for item in root.findall("object"):
-        name = (item.findtext("name") or "").strip()
-        if name not in column:
+    for item in read_annotation(archive.read(annotation), where).objects:
+        if item.name not in column:
             raise UserError(
-                f"{where}: object {name!r} is not one of the classes "
+                f"{where}: object {item.name!r} is not one of the classes "
                 f"{some(tuple(column))}; add it to the classes"
             )
-        flag = (item.findtext("difficult") or "0").strip()
-        if flag not in ("0", "1"):
-            raise UserError(f"{where}: difficult is {flag!r}; write 0 or 1")
-        (hard if flag == "1" else easy).append(column[name])
+        (hard if item.difficult else easy).append(column[item.name])
     return hard, easy

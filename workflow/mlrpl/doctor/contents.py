@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from mlrpl.archives.formats import Archive, open_archive, some
+from mlrpl.archives.names import PICTURE_SUFFIXES, is_picture, own_names
 from mlrpl.config import plan
 from mlrpl.config.specs import did_you_mean
+from mlrpl.data.json_files import annotation_archive, json_members
 from mlrpl.errors import UserError
-
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def content_faults(
@@ -48,10 +48,11 @@ def content_faults(
 
 
 def _coco(where: str, split: Mapping[str, Any], paths: Mapping[str, str]) -> None:
-    if not paths["annotations"].endswith(".json"):
-        with open_archive(paths["annotations"]) as archive:
-            found = [name for name in archive.names() if name.endswith(".json")]
+    if (archive := annotation_archive(Path(paths["annotations"]))) is not None:
+        with archive:
+            found = json_members(archive)
             _member(where, archive, split.get("member"), found)
+            archive.check([split.get("member") or found[0]])
     prefix = split.get("prefix") or ""
     with open_archive(paths["images"]) as archive:
         pictures = _pictures(archive)
@@ -125,11 +126,12 @@ def _csv(where: str, split: Mapping[str, Any], paths: Mapping[str, str]) -> None
 
 
 def _pictures(archive: Archive) -> list[str]:
-    """Return the pictures in an archive, of which there has to be one."""
-    found = [name for name in archive.names() if name.lower().endswith(PICTURES)]
+    """Return the pictures in an archive: at least one, and all can be unpacked."""
+    found = [name for name in own_names(archive.names()) if is_picture(name)]
     if not found:
         raise UserError(
-            f"{archive.path}: holds no picture ({', '.join(PICTURES)}); it holds "
-            f"{some(archive.names())}"
+            f"{archive.path}: holds no picture ({', '.join(PICTURE_SUFFIXES)}); it "
+            f"holds {some(archive.names())}"
         )
+    archive.check(found)
     return found

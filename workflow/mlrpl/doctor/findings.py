@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlrpl.doctor import cluster, largest_jobs, needs, sources
+from mlrpl.doctor import class_names, cluster, largest_jobs, needs, sources
 from mlrpl.doctor import machine as machines
 from mlrpl.doctor.contents import content_faults
+from mlrpl.doctor.notes import notes
 
 # A run is not ready to start if it would take longer than this, whatever else is right.
 LONGEST = 180 * 86400
@@ -42,6 +43,7 @@ class Findings:
         time: a rough time.
         jobs: what the largest jobs ask of a cluster.
         faults: one line for each thing without which the run would fail.
+        notes: one line for each thing that does not stop it.
     """
 
     machine: machines.Machine
@@ -56,6 +58,7 @@ class Findings:
     time: needs.TimeNeed
     jobs: Sequence[largest_jobs.JobNeed]
     faults: Sequence[str]
+    notes: Sequence[str]
 
 
 def examine(
@@ -93,6 +96,7 @@ def examine(
     faults += [file.fault for file in files if file.fault]
     faulty = [file.path for file in files if file.fault]
     faults += content_faults(config, work.datasets, faulty)
+    faults += class_names.text_faults(config, work.datasets)
     faults += [fault for disk in disks if (fault := _disk_fault(disk))]
     faults += _memory_faults(memory, machine)
     faults += _time_faults(time, cuda, config["device"])
@@ -109,6 +113,7 @@ def examine(
         time=time,
         jobs=largest_jobs.job_needs(config, work, found),
         faults=faults,
+        notes=notes(config, work.datasets, machine.shared_memory),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlrpl.config import plan
+from mlrpl.config.options import reads_tokens
 from mlrpl.doctor import rates, sizes
 from mlrpl.runtime.memory import HOST_SHARE
 
@@ -27,9 +28,11 @@ DIFFERS = {
     "train": ("mem_mb", "runtime"),
     **dict.fromkeys(("drop", "evaluate"), ("mem_mb",)),
     **dict.fromkeys(("collect", "context", "figure", "recipes", "table", "trials"), ()),
+    **dict.fromkeys(("classes", "curves", "localisation", "overview", "pictures"), ()),
 }
 # The rest of an input goes through memory more than once: parsed, as a matrix, sorted.
-COPIES = {"index": 5, "glove": 0, "drop": 20, "encoder": 4, "evaluate": 6, "train": 4}
+COPIES = {"index": 5, "boxes": 5, "drop": 20, "encoder": 4, "evaluate": 6, "train": 4}
+COPIES |= {"clip": 4, "localise": 2}
 # Features beyond this are read from the disk in every epoch, as where a machine has
 # less memory than they take (`runtime.memory.place`).
 MOST_FEATURES_MB = 128_000
@@ -93,8 +96,8 @@ class Jobs:
         """
         if rule == "train":
             found = self._train(wildcards["method"], megabytes, threads)
-        elif rule == "features":
-            found = self._features(wildcards["dataset"], wildcards["split"], threads)
+        elif rule in ("features", "tokens"):
+            found = self._features(rule, wildcards, threads)
         else:
             # Archives of pictures are read one member after another.
             read = sum(size for name, size in megabytes.items() if name != "images")
@@ -121,7 +124,8 @@ class Jobs:
         minutes = min(MOST_MINUTES, SMALL_MINUTES + round(2 * seconds / 60))
         return Ask(LARGE_MB + round(memory + COPIES["train"] * others), minutes)
 
-    def _features(self, dataset: str, split: str, threads: int) -> Ask:
+    def _features(self, rule: str, wildcards: Mapping[str, str], threads: int) -> Ask:
+        dataset, split = wildcards["dataset"], wildcards["split"]
         encoder = self._config["encoder"]
         views = len(encoder["views"])
         pixels = encoder["batch_size"] * views * encoder["image_size"] ** 2
@@ -137,7 +141,8 @@ class Jobs:
         seconds = images / (rates.DECODE * threads)
         seconds += images * operations / rate / (1 if self._cuda else threads)
         minutes = min(MOST_MINUTES, SMALL_MINUTES + round(2 * seconds / 60))
-        return Ask(memory, minutes, 1000 + round(1.1 * images * feature.bytes / 1e6))
+        size = feature.token_bytes if rule == "tokens" else feature.bytes
+        return Ask(memory, minutes, 1000 + round(1.1 * images * size / 1e6))
 
     @functools.cached_property
     def _feature(self) -> sizes.Feature | None:
@@ -158,11 +163,13 @@ def kept_in_memory(training: float, testing: float) -> float:
 
 
 def reads(options: Mapping[str, Any]) -> str:
-    """Return which cached feature a method reads: "map", "global" or "max".
+    """Return which cached feature a method reads: "map", "global", "max", "tokens".
 
     As `Head.reads` says it, without the import of torch.
     """
     head = options["head"]
+    if reads_tokens(options):
+        return "tokens"
     if head == "gcn":
         return "max"
     chosen = {"cosine": "visual", "linear": "feature"}.get(head)
@@ -171,7 +178,9 @@ def reads(options: Mapping[str, Any]) -> str:
 
 def read_share(feature: sizes.Feature | None, reads: str) -> float:
     """Return which share of the feature files a method reads; all if unknown."""
-    return 1.0 if feature is None else feature.read_bytes(reads) / feature.bytes
+    if feature is None or reads == "tokens":  # which lie in files of their own
+        return 1.0
+    return feature.read_bytes(reads) / feature.bytes
 
 
 @functools.cache

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlrpl.config import plan
+from mlrpl.config.options import reads_tokens
 from mlrpl.doctor import jobs, needs
 
 
@@ -32,7 +34,9 @@ def job_needs(
         train, test = found.splits[name]["train"], found.splits[name]["test"]
         if None in (found.feature, train.images, train.classes, test.images):
             continue
-        features = found.feature.bytes * views / 1e6
+        tokens = reads_tokens(plan.method_options(config, method))
+        size = found.feature.token_bytes if tokens else found.feature.bytes
+        features = size * views / 1e6
         labels = (2 * train.images + test.images) * train.classes
         small = labels + (found.text.bytes if found.text else 0)
         inputs = {
@@ -43,12 +47,13 @@ def job_needs(
         threads = config["threads"]["train"]
         ask = asking.ask("train", {"method": method}, inputs, threads)
         asked.append(JobNeed("train", run, ask))
-    for name in work.with_images(config):
+    for name, folder in work.feature_files(config):
+        rule = "tokens" if folder else "features"
         for split in found.splits[name]:
             wildcards = {"dataset": name, "split": split}
             threads = config["threads"]["features"]
-            ask = asking.ask("features", wildcards, {}, threads)
-            asked.append(JobNeed("features", f"{name}/{split}", ask))
+            ask = asking.ask(rule, wildcards, {}, threads)
+            asked.append(JobNeed(rule, f"{name}/{split}", ask))
     by_rule: dict[str, JobNeed] = {}
     for need in asked:
         first = by_rule.setdefault(need.rule, need)

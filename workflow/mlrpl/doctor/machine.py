@@ -36,6 +36,7 @@ class Machine:
         memory: bytes of the host's memory, all of it; None if unknown.
         available: bytes of it that are not in use.
         gpu: the first CUDA card that torch sees.
+        shared_memory: free bytes of /dev/shm; None without it.
         torch_fault: why torch cannot be used, although it is installed.
         file_system: of a folder, which need not exist yet: a name that is equal for
             all folders of one file system, and its free bytes.
@@ -48,6 +49,7 @@ class Machine:
     gpu: Gpu | None
     torch_fault: str | None
     file_system: Callable[[str], tuple[str, int]]
+    shared_memory: int | None = None
 
 
 def look() -> Machine:
@@ -63,6 +65,7 @@ def look() -> Machine:
         gpu=gpu,
         torch_fault=fault,
         file_system=file_system,
+        shared_memory=_shared_memory(),
     )
 
 
@@ -113,6 +116,13 @@ def file_system(folder: str) -> tuple[str, int]:
     while not path.exists() and path != path.parent:
         path = path.parent
     return str(os.stat(path).st_dev), shutil.disk_usage(path).free
+
+
+def _shared_memory(folder: str = "/dev/shm") -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
 
 
 def _numbers(version: str) -> tuple[int, ...]:

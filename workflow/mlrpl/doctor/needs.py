@@ -54,12 +54,17 @@ class Work:
         """The data sets that any of the runs is on."""
         return list(dict.fromkeys(run.split("/")[0] for run in self.runs))
 
-    def with_images(self, config: Mapping[str, Any]) -> list[str]:
-        """Return the data sets, of those with the same images only the first."""
-        first: dict[str, str] = {}
-        for name in self.datasets:
-            first.setdefault(plan.images_of(config, name), name)
-        return list(first.values())
+    def feature_files(self, config: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Return which feature files are read: data set and folder below a split's.
+
+        Of data sets with the same images the first is named.
+        """
+        first: dict[tuple[str, str], str] = {}
+        for kind in dict.fromkeys(map(kind_of, self.runs)):
+            name, method = kind.split("/")
+            folder = plan.features_folder(config, method)
+            first.setdefault((plan.images_of(config, name), folder), name)
+        return [(name, folder) for (_, folder), name in first.items()]
 
 
 def find_work(config: Mapping[str, Any], cuda: bool) -> Work:
@@ -174,17 +179,16 @@ def disk_needs(
     features, labels, runs = 0, 0, 0
     no_features, no_runs = [], []
     views = len(config["encoder"]["views"])
-    shared = set(work.datasets) - set(work.with_images(config))
-    for name in work.datasets:
+    for name, folder in work.feature_files(config):
         for split, counted in found.splits[name].items():
-            if name in shared:
-                break
-            if missing := missing_share(config, name, split):
+            if missing := missing_share(config, name, split, folder):
                 if counted.images is None or found.feature is None:
                     no_features.append(f"{name} {split}")
                 else:
-                    whole = counted.images * views * found.feature.bytes
-                    features += round(missing * whole)
+                    size = found.feature.token_bytes if folder else found.feature.bytes
+                    features += round(missing * counted.images * views * size)
+    texts = set()
+    for name in work.datasets:
         train, test = found.splits[name]["train"], found.splits[name]["test"]
         masks = {
             run.split("/", 2)[2] for run in work.runs if run.startswith(f"{name}/")
@@ -193,7 +197,8 @@ def disk_needs(
         masks = {mask for mask in masks if not (known / f"{mask}.npy").is_file()}
         labels += len(masks) * (train.images or 0) * (train.classes or 0)
         text = Path(results) / f"clip/{plan.images_of(config, name)}.safetensors"
-        if found.text and name not in shared and not text.is_file():
+        if found.text and text not in texts and not text.is_file():
+            texts.add(text)
             labels += found.text.bytes
         for run in work.to_do:
             if not run.startswith(f"{name}/"):
@@ -218,11 +223,20 @@ def kind_of(run: str) -> str:
     return "/".join(run.split("/")[:2])
 
 
-def missing_share(config: Mapping[str, Any], dataset: str, split: str) -> float:
-    """Return the share of a split's feature files that is not there yet."""
+def missing_share(
+    config: Mapping[str, Any], dataset: str, split: str, below: str = ""
+) -> float:
+    """Return the share of a split's feature files that is not there yet.
+
+    Args:
+        config: the checked configuration.
+        dataset: the data set.
+        split: its split.
+        below: their folder below the split's (`plan.features_folder`).
+    """
     shards = config["datasets"][dataset]["splits"][split]["shards"]
     name = plan.images_of(config, dataset)
-    folder = Path(config["results"]) / "features" / name / split
+    folder = Path(config["results"]) / "features" / name / split / below
     there = sum((folder / f"{shard}.h5").is_file() for shard in range(shards))
     return 1 - there / shards
 
@@ -358,9 +372,9 @@ def time_need(
     """
     kind = "cuda" if cuda else "cpu"
     images: float | None = 0
-    for name in work.with_images(config):
+    for name, folder in work.feature_files(config):
         for split, counted in found.splits[name].items():
-            share = missing_share(config, name, split)
+            share = missing_share(config, name, split, folder)
             if share and counted.images is None:
                 images = None
             elif share and images is not None:

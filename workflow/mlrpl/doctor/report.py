@@ -47,6 +47,8 @@ def screen(findings: Findings, files: Sequence[str]) -> str:
     lines += _entry("trainings", _work(findings))
     lines += _entry("time", _time(findings))
     lines += _entry("cluster", _jobs(findings))
+    for note in findings.notes:
+        lines += _entry("note", note)
     lines += [f"! {fault}" for fault in findings.faults]
     return "\n".join([*lines, verdict(findings)])
 

@@ -145,9 +145,18 @@ class Feature:
         """Bytes of the map, of its maximum and of the image feature."""
         return self.map_bytes + self.max_bytes + self.embed * 2
 
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of the tokens, of which the pooling makes one location of four."""
+        return 4 * self.locations * self.embed * 2
+
     def read_bytes(self, reads: str) -> int:
-        """Bytes that a method reads of an image: "map", "global" or "max"."""
-        sizes = {"global": self.embed * 2, "max": self.max_bytes}
+        """Bytes that a method reads of an image (`Head.reads`)."""
+        sizes = {
+            "global": self.embed * 2,
+            "max": self.max_bytes,
+            "tokens": self.token_bytes,
+        }
         return sizes.get(reads, self.map_bytes)
 
 
@@ -185,9 +194,9 @@ def model_config(config: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text())
         content = content.get("model_cfg", content)
-        return (
-            content if {"embed_dim", "vision_cfg", "text_cfg"} <= set(content) else None
-        )
+        towers = (content.get("vision_cfg"), content.get("text_cfg"))
+        whole = "embed_dim" in content and all(isinstance(t, dict) for t in towers)
+        return content if whole else None
     except (OSError, ValueError, AttributeError):
         return None
 

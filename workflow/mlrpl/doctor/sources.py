@@ -73,9 +73,10 @@ def find_sources(
                     known = entry["files"].get(split[key], {})
                     where = f"datasets.{name}.root"
                     found[path] = _look(name, path, known, entry, where, hashes)
-    if datasets:
+    if any(config["datasets"][name]["words"] != "clip" for name in datasets):
         glove, path = config["glove"], plan.glove_source(config)
         found[path] = _look("glove", path, glove, glove, "glove.root", hashes)
+    if datasets:
         found["encoder"] = _encoder(config)
     return _one_fault_a_root(list(found.values()))
 

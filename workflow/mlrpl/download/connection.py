@@ -10,6 +10,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mlrpl.errors import printable
+
 HEAD = 512  # bytes that tell a web page from a file
 _CHUNK = 1 << 20
 _SLOWEST = 1024  # bytes a second
@@ -131,5 +133,8 @@ def pieces(response: http.client.HTTPResponse, timeout: float) -> Iterator[bytes
 
 
 def one_line(error: object) -> str:
-    """Return the text of an error without its line breaks; never empty."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Return the text of an error as one line without control characters; never empty.
+
+    A server may send anything for its reason.
+    """
+    return printable(" ".join(str(error).split())) or type(error).__name__

@@ -12,7 +12,8 @@ import pooch
 
 from mlrpl.download.locks import locked
 from mlrpl.download.resume import Broken, Refused, ResumingDownloader
-from mlrpl.errors import UserError
+from mlrpl.errors import UserError, printable
+from mlrpl.runtime.storage import synchronise, synchronise_folder, unwritable
 
 _DAY = 86_400
 
@@ -106,17 +107,15 @@ def download(
                 except (Refused, Broken) as error:
                     faults.append(f"{url} {error}")
                     if len(faults) < len(urls):
-                        print(
-                            f"{url} {error}; trying the next address", file=sys.stderr
-                        )
+                        line = printable(f"{url} {error}")
+                        print(f"{line}; trying the next address", file=sys.stderr)
                     continue
+                synchronise(part)  # a power cut leaves no name without its content
                 os.replace(part, output)
+                synchronise_folder(output.parent)
                 return
     except OSError as error:
-        raise UserError(
-            f"{output}: cannot be written ({error.strerror or error}); free some "
-            "space, or check the folder"
-        ) from error
+        raise unwritable(output, error) from error
     raise UserError(
         f"{output}: not downloaded: {'; '.join(faults)}; try again later, give "
         "another address, or fetch it by hand and put it there"

@@ -22,7 +22,7 @@ from mlrpl.download.connection import (
     open_address,
     pieces,
 )
-from mlrpl.errors import UserError
+from mlrpl.errors import UserError, printable
 
 _HTML = (b"<!doctype html", b"<html", b"<head")
 
@@ -90,7 +90,7 @@ class ResumingDownloader:
             except Broken as error:
                 if failures >= self.retries:
                     raise
-                print(f"{url} {error}; trying again", file=sys.stderr)
+                print(printable(f"{url} {error}; trying again"), file=sys.stderr)
             time.sleep(self.pause * 2**failures)
             failures += 1
 
@@ -139,12 +139,19 @@ class ResumingDownloader:
         None stands for a part of the file that does not continue the bytes at hand.
         """
         total = None
+        coding = response.headers.get("Content-Encoding", "identity")
+        if coding.lower() != "identity":
+            raise Refused(f"answers in the coding {coding}, which was not asked for")
         if start and response.status == 206:
+            if self._validator and _validator(response) not in (None, self._validator):
+                return None  # of another version than the bytes at hand
             span = response.headers.get("Content-Range", "")
             match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", span)
             if not match or int(match[1]) != start:
                 return None
             total = int(match[2]) if match[2] != "*" else None
+        elif response.status != 200:
+            raise Refused(f"answers {response.status}, not with the whole file")
         else:
             start = 0
         length = response.headers.get("Content-Length", "")
@@ -177,10 +184,7 @@ class ResumingDownloader:
         # only now, so that no useless answer costs the bytes at hand
         self.resumed = start > 0
         self._url = url
-        etag = response.headers.get("ETag", "")
-        # a weak tag does not promise equal bytes
-        strong = etag if etag and not etag.startswith("W/") else None
-        self._validator = strong or response.headers.get("Last-Modified")
+        self._validator = _validator(response)
         received = start
         with (
             path.open("ab" if start else "wb") as file,
@@ -216,6 +220,14 @@ class ResumingDownloader:
                 f"{path.parent.resolve()} has {free} free; free some space there, or "
                 "choose a folder on another disk"
             )
+
+
+def _validator(response: http.client.HTTPResponse) -> str | None:
+    """Return the server's word for the version of the file."""
+    etag = response.headers.get("ETag", "")
+    # a weak tag does not promise equal bytes
+    strong = etag if etag and not etag.startswith("W/") else None
+    return strong or response.headers.get("Last-Modified")
 
 
 def _size(path: Path) -> int:

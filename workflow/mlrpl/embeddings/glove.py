@@ -3,8 +3,6 @@
 import gzip
 import io
 import itertools
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -13,8 +11,15 @@ from typing import IO, Any
 
 import numpy as np
 
+from mlrpl.archives.base import require_file
 from mlrpl.archives.formats import ZipArchive, some
+from mlrpl.archives.names import own_names
+from mlrpl.archives.zip import ERRORS
 from mlrpl.errors import UserError
+
+# Most bytes of one line: ten times those of 1,000 dimensions. What has more is no text.
+_LONGEST_LINE = 1 << 18
+_BOM = b"\xef\xbb\xbf"
 
 
 def class_vectors(
@@ -30,7 +35,8 @@ def class_vectors(
     words is how the field's published class vectors are made.
 
     Args:
-        path: a text file `word number number ...` a line, plain or gzipped, or a zip.
+        path: a text file `word number number ...` a line, with spaces or a tab behind
+            the word, plain or gzipped, or a zip.
         classes: C class names.
         member: the text file in the zip; needed where that holds several.
         words: other words for some classes, {"tvmonitor": "tv monitor"}.
@@ -63,8 +69,9 @@ def class_vectors(
     ]
     if missing:
         raise UserError(
-            f"{path}: has no vector for {some(missing, 100)}; give these classes "
-            'other words, for instance "tvmonitor=tv monitor"'
+            f"{path}: has no vector for {some(missing, 100)}; give these classes words "
+            "that it has, in the config as `words: {tvmonitor: tv monitor}` of the "
+            "data set, or set `words: clip` for CLIP's own text features"
         )
     rows = [np.mean([found[w] for w in split[name]], axis=0) for name in classes]
     return np.array(rows, np.float32)
@@ -90,17 +97,19 @@ def word_vectors(
     found: dict[str, np.ndarray] = {}
     try:
         with _stream(Path(path), member) as (stream, source):
-            first = stream.readline()
+            lines = _lines(stream, source)
+            start, first = next(lines, (1, b""))
             fields = first.split()
             if len(fields) == 2 and all(field.isdigit() for field in fields):
                 dimension = int(fields[1])  # word2vec's header: words, dimension
-                lines = enumerate(stream, 2)
+                start, first = next(lines, (2, b""))
             else:
                 dimension = len(fields) - 1
                 _floats(fields[1:], dimension, source, 1)
-                lines = enumerate(itertools.chain([first], stream), 1)
-            for number, line in lines:
-                key = line.split(b" ", 1)[0]
+            # A word may hold every blank but the one that ends it.
+            blank = b"\t" if b"\t" in first else b" "
+            for number, line in itertools.chain([(start, first)], lines):
+                key = line.split(blank, 1)[0]
                 if key not in keys:
                     continue
                 # GloVe 840B has tokens with spaces, "at name@domain.com": they are not
@@ -110,16 +119,36 @@ def word_vectors(
                     found[keys.pop(key)] = _floats(values, dimension, source, number)
                 if not keys:
                     break
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.errno:
+            raise UserError(
+                f"{path}: cannot be read ({error.strerror}); check the disk"
+            ) from error
         raise UserError(
-            f"{path}: is truncated or damaged ({error}); delete it and fetch it again"
+            f"{path}: is truncated or damaged ({reason}); delete it and fetch it again"
         ) from error
     return found
+
+
+def _lines(stream: IO[bytes], source: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a text with their numbers, without a byte order mark."""
+    for number in itertools.count(1):
+        line = stream.readline(_LONGEST_LINE)
+        if not line:
+            return
+        if len(line) == _LONGEST_LINE:
+            raise UserError(
+                f"{source}: line {number} has no end; give GloVe's text format, and "
+                "fetch the file again if it should be that"
+            )
+        yield number, line.removeprefix(_BOM) if number == 1 else line
 
 
 @contextmanager
 def _stream(path: Path, member: str | None) -> Iterator[tuple[IO[bytes], str]]:
     """Yield the text file's bytes, and its name for messages."""
+    require_file(path, "download the vectors, or give their path")
     try:
         with path.open("rb") as file:
             start = file.read(4)
@@ -144,7 +173,7 @@ def _stream(path: Path, member: str | None) -> Iterator[tuple[IO[bytes], str]]:
 
 
 def _only(archive: ZipArchive) -> str:
-    names = archive.names()
+    names = own_names(archive.names())
     if len(names) != 1:
         raise UserError(
             f"{archive.path}: holds {some(names)}; name one of them as the member"
@@ -155,13 +184,20 @@ def _only(archive: ZipArchive) -> str:
 def _floats(
     values: list[bytes], dimension: int, source: str, number: int
 ) -> np.ndarray:
+    why = ""
     try:
         vector = np.array([float(value) for value in values])
     except ValueError:
-        vector = np.array([np.nan])
-    if dimension < 2 or len(vector) != dimension or not np.isfinite(vector).all():
+        vector = np.array([])
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(vector.astype(np.float32))
+    if not finite.all():
+        value = values[int((~finite).argmax())].decode(errors="replace")
+        why = f" ({value} is none of 32 bits)"
+    if dimension < 2 or len(vector) != dimension or why:
         raise UserError(
-            f"{source}: line {number} is not a word with {max(dimension, 2)} numbers; "
-            "give GloVe's text format, and fetch the file again if it should be that"
+            f"{source}: line {number} is not a word with {max(dimension, 2)} numbers"
+            f"{why}; give GloVe's text format, and fetch the file again if it should "
+            "be that"
         )
     return vector

@@ -27,10 +27,13 @@ from mlrpl.data.index import Index
 from mlrpl.encoder.clip import Clip
 from mlrpl.encoder.images import Preparation, ShardImages
 from mlrpl.encoder.loading import batches
+from mlrpl.encoder.tokens import EncodedTokens, TokenTower
 from mlrpl.encoder.towers import Encoded, Tower, make_tower
-from mlrpl.encoder.writer import ShardWriter, stored
+from mlrpl.encoder.writer import ShardWriter
 from mlrpl.errors import UserError
 from mlrpl.runtime import hdf5
+
+AnyEncoded = Encoded | EncodedTokens
 
 
 def shard_range(images: int, shard: int, shards: int) -> tuple[int, int]:
@@ -59,12 +62,15 @@ def extract(
     batch_size: int = 64,
     threads: int = 1,
     progress: bool = True,
+    tokens: bool = False,
 ) -> None:
     """Write the features of one shard; the file is whole or absent.
 
     HDF5 with `map` fp16 [n, V, L, K], `global` fp16 [n, V, D] and `max` fp16 [n, V, K]
     (`towers.Encoded`), contiguous, a checksum of each row, and the provenance as
-    attributes. Equal arguments give equal bytes on one machine.
+    attributes. With `tokens`, in the place of these arrays `tokens` fp16 [n, V, T, D]
+    and `token_positions` fp32 [1 + T, D] (`tokens.TokenTower`). Equal arguments give
+    equal bytes on one machine.
 
     Args:
         clip: the encoder.
@@ -79,6 +85,7 @@ def extract(
         threads: processes that decode (1 decodes in this one), and on a CPU threads
             that encode.
         progress: show a bar on stderr.
+        tokens: extract the tokens and nothing else.
 
     Raises:
         UserError: an image that is missing or corrupt, or a feature that fp16 cannot
@@ -88,7 +95,8 @@ def extract(
     names = index.images[start:stop]
     device = torch.device(device)
     visual = clip.model.visual.to(device, memory_format=torch.channels_last)
-    run = partial(encode_batch, make_tower(visual), preparation, device)
+    tower = TokenTower(visual) if tokens else make_tower(visual)
+    run = partial(encode_batch, tower, preparation, device)
     with (
         open_archive(images) as archive,
         hdf5.writing(output) as file,
@@ -107,7 +115,7 @@ def extract(
             threads,
             pin_memory=device.type == "cuda",
         )
-        encode: Callable[[Tensor], Encoded] = partial(encode_singly, run, pool)
+        encode: Callable[[Tensor], AnyEncoded] = partial(encode_singly, run, pool)
         if device.type == "cuda":
             encode = InParts(run, batch_size)
         side = preparation.image_size
@@ -116,7 +124,9 @@ def extract(
         file.attrs["grid"] = black.grid
         file.attrs["start"], file.attrs["stop"] = start, stop
         file.attrs["precision"] = "fp16" if device.type == "cuda" else "fp32"
-        shapes = {name: part.shape[1:] for name, part in stored(black).items()}
+        shapes = {name: part.shape[1:] for name, part in black.arrays().items()}
+        if tokens:
+            file["token_positions"] = tower.positions(black.grid).numpy()
         views, row = len(preparation.views), 0
         with ShardWriter(file, names, shapes, views, clip.name) as writer:
             # The loader's processes start here, before the threads that encode.
@@ -130,8 +140,11 @@ def extract(
 
 
 def encode_batch(
-    tower: Tower, preparation: Preparation, device: torch.device, pixels: Tensor
-) -> Encoded:
+    tower: Tower | TokenTower,
+    preparation: Preparation,
+    device: torch.device,
+    pixels: Tensor,
+) -> AnyEncoded:
     """Encode uint8 [B, S, S, 3] as one batch."""
     cuda = device.type == "cuda"
     with torch.inference_mode(), torch.autocast("cuda", torch.float16, enabled=cuda):
@@ -140,8 +153,8 @@ def encode_batch(
 
 
 def encode_singly(
-    run: Callable[[Tensor], Encoded], pool: ThreadPoolExecutor, pixels: Tensor
-) -> Encoded:
+    run: Callable[[Tensor], AnyEncoded], pool: ThreadPoolExecutor, pixels: Tensor
+) -> AnyEncoded:
     """Encode each image by itself, one in each thread."""
     return joined(list(pool.map(run, pixels.split(1))))
 
@@ -149,11 +162,11 @@ def encode_singly(
 class InParts:
     """Encodes a batch at once, or in parts as small as the GPU's memory asks for."""
 
-    def __init__(self, run: Callable[[Tensor], Encoded], size: int):
+    def __init__(self, run: Callable[[Tensor], AnyEncoded], size: int):
         """Begin with parts of `size` images."""
         self._run, self.size = run, size
 
-    def __call__(self, pixels: Tensor) -> Encoded:
+    def __call__(self, pixels: Tensor) -> AnyEncoded:
         """Encode uint8 [B, S, S, 3].
 
         Raises:
@@ -177,15 +190,15 @@ class InParts:
             )
 
 
-def joined(parts: Sequence[Encoded]) -> Encoded:
+def joined(parts: Sequence[AnyEncoded]) -> AnyEncoded:
     """Return the features of consecutive parts of a batch as one."""
     if len(parts) == 1:
         return parts[0]
-    return Encoded(
-        torch.cat([part.map for part in parts]),
-        parts[0].grid,
-        torch.cat([part.feature for part in parts]),
-        torch.cat([part.maximum for part in parts]),
+    return type(parts[0])(
+        *(
+            torch.cat(field) if torch.is_tensor(field[0]) else field[0]
+            for field in zip(*parts, strict=True)
+        )
     )
 
 

@@ -27,6 +27,8 @@ VIEWS = {
     "crop_bottom_left": (0.0, 0.125, 0.875, 1.0),
     "crop_bottom_right": (0.125, 0.125, 1.0, 1.0),
 }
+# Bytes of one picture's file: more than those of the most pixels that Pillow reads.
+LARGEST_FILE = 1 << 30
 INTERPOLATION = "bicubic"
 TURNED = f"{INTERPOLATION}, after the rotation of EXIF"
 
@@ -129,7 +131,7 @@ class ShardImages(Dataset):
         """
         name = self._names[row]
         try:
-            return self._preparation.pixels(self._archive.read(name))
+            return self._preparation.pixels(self._archive.read(name, LARGEST_FILE))
         except UserError as error:
             return str(error)
         except PictureError as error:

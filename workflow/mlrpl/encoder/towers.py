@@ -37,6 +37,10 @@ class Encoded(NamedTuple):
     feature: Tensor
     maximum: Tensor
 
+    def arrays(self) -> dict[str, Tensor]:
+        """Return the features by the names that they have in a file."""
+        return {"map": self.map, "global": self.feature, "max": self.maximum}
+
 
 class Tower(Protocol):
     """What all adapters offer."""
@@ -87,9 +91,9 @@ class ResNetTower:
 
     def encode(self, images: Tensor) -> Encoded:
         """Return the features of normalised images [B, 3, S, S]."""
-        whole = _last_map(self._visual, images)
+        whole = last_map(self._visual, images)
         maps = _pooled(whole)
-        flat, grid = _flatten(maps)
+        flat, grid = flatten(maps)
         if len(self._pool.positional_embedding) != 1 + grid[0] * grid[1]:
             self._pool = resized_pool(self._visual.attnpool, grid)
         return Encoded(flat, grid, self._pool(maps), _maximum(whole))
@@ -100,10 +104,7 @@ class ResNetTower:
         It is what attention pooling does to the value of each location, but for the
         position embedding (as in TaI-DPT and DualCoOp).
         """
-        value, out = self._visual.attnpool.v_proj, self._visual.attnpool.c_proj
-        weight = value.weight.double().T @ out.weight.double().T
-        bias = value.bias.double() @ out.weight.double().T + out.bias.double()
-        return weight.float(), bias.float()
+        return value_projection(self._visual.attnpool)
 
 
 class TimmTower:
@@ -125,7 +126,7 @@ class TimmTower:
         whole = trunk.forward_features(images)
         maps = _pooled(whole)
         feature = self._visual.head(trunk.forward_head(maps))
-        return Encoded(*_flatten(maps), feature, _maximum(whole))
+        return Encoded(*flatten(maps), feature, _maximum(whole))
 
     def projection(self) -> tuple[Tensor, Tensor] | None:
         """Return the head's linear map, if nothing but a mean comes before it."""
@@ -159,7 +160,7 @@ class TransformerTower:
             images, indices=1, normalize_intermediates=True
         )
         whole = out["image_intermediates"][-1]
-        flat, grid = _flatten(_pooled(whole))
+        flat, grid = flatten(_pooled(whole))
         return Encoded(flat, grid, out["image_features"], _maximum(whole))
 
     def projection(self) -> tuple[Tensor, Tensor]:
@@ -191,6 +192,14 @@ def without_normalisation(visual: ModifiedResNet) -> ModifiedResNet:
     return visual
 
 
+def value_projection(pool: AttentionPool2d) -> tuple[Tensor, Tensor]:
+    """Return weight [K, D] and bias [D] of v_proj followed by c_proj."""
+    value, out = pool.v_proj, pool.c_proj
+    weight = value.weight.double().T @ out.weight.double().T
+    bias = value.bias.double() @ out.weight.double().T + out.bias.double()
+    return weight.float(), bias.float()
+
+
 def resized_pool(pool: AttentionPool2d, grid: tuple[int, int]) -> AttentionPool2d:
     """Return an attention pooling with position embeddings for another grid."""
     positions = pool.positional_embedding.detach()
@@ -211,7 +220,8 @@ def resized_pool(pool: AttentionPool2d, grid: tuple[int, int]) -> AttentionPool2
     return resized
 
 
-def _last_map(visual: ModifiedResNet, images: Tensor) -> Tensor:
+def last_map(visual: ModifiedResNet, images: Tensor) -> Tensor:
+    """Return the map [B, K, H, W] of `layer4`, before it is pooled."""
     out = visual.forward_intermediates(images, indices=1, intermediates_only=True)
     return out["image_intermediates"][0]
 
@@ -230,7 +240,7 @@ def _pooled(maps: Tensor) -> Tensor:
     return F.avg_pool2d(maps, 2, 2)
 
 
-def _flatten(maps: Tensor) -> tuple[Tensor, tuple[int, int]]:
+def flatten(maps: Tensor) -> tuple[Tensor, tuple[int, int]]:
     """Turn [B, K, H, W] into [B, L, K] and its grid."""
     return maps.flatten(2).transpose(1, 2), (maps.shape[2], maps.shape[3])
 

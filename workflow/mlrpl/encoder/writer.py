@@ -10,17 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlrpl.encoder.tokens import EncodedTokens
 from mlrpl.encoder.towers import Encoded
 from mlrpl.errors import UserError
 from mlrpl.runtime.hdf5 import CHECKSUMS, checksums
 
 # Batches that may wait to be written; what is encoded meanwhile stays in memory.
 WAITING = 2
-
-
-def stored(encoded: Encoded) -> dict[str, Tensor]:
-    """Return a batch's features by the names that they have in a file."""
-    return {"map": encoded.map, "global": encoded.feature, "max": encoded.maximum}
 
 
 class ShardWriter:
@@ -42,7 +38,7 @@ class ShardWriter:
         Args:
             file: the open HDF5 file.
             images: names of the shard's images, for messages.
-            shapes: of one image's features, by the names of `stored`.
+            shapes: of one image's features, by the names that they have in the file.
             views: V.
             encoder: the encoder's name, for messages.
         """
@@ -73,7 +69,7 @@ class ShardWriter:
         finally:
             self._thread.shutdown(cancel_futures=True)
 
-    def write(self, row: int, view: int, encoded: Encoded) -> None:
+    def write(self, row: int, view: int, encoded: Encoded | EncodedTokens) -> None:
         """Write a batch's features from row `row` of the shard on, a little later.
 
         Raises:
@@ -81,10 +77,10 @@ class ShardWriter:
         """
         halves = {
             name: (half := part.half(), half.flatten(1).isfinite().all(1))
-            for name, part in stored(encoded).items()
+            for name, part in encoded.arrays().items()
         }
         ready = None
-        if encoded.map.is_cuda:
+        if next(iter(encoded.arrays().values())).is_cuda:
             # Begun now, behind this batch's kernels and before the next one's.
             halves = {
                 name: (

@@ -124,7 +124,7 @@ class Head(Part):
     """From an image's cached features to class features, and from these to logits.
 
     Attributes:
-        reads: which cached feature it takes, "map", "global" or "max".
+        reads: which cached feature it takes, "map", "global", "max" or "tokens".
         has_class_features: whether each class has a feature of its own, [B, C, D], on
             which a transfer can work.
         class_dim: D of these.

@@ -26,6 +26,8 @@ from mlrpl.methods.method import Method
 
 # Images that are scored at once: the products of weights alone are taken once for them.
 TOGETHER = 256
+# Tokens of which the 2x2 pooling makes one location.
+POOLED = 4
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Count:
     """What a method takes.
 
     Attributes:
-        reads: the cached feature that it takes, "map", "global" or "max".
+        reads: the cached feature that it takes (`Head.reads`).
         parameters: how many are trained.
         state: bytes of all its tensors, the frozen ones too.
         step: operations of the loss of a batch and of its gradients.
@@ -128,7 +130,7 @@ class _Text:
 def count(options: Options, shapes: Shapes) -> Count | None:
     """Count what a method takes; None if it cannot be counted without numbers."""
     try:
-        if shapes.layers <= 2 or options.head != "cosine":
+        if shapes.layers <= 2 or "prompts" not in options:
             return _count(options, shapes)
         # All blocks but the last are alike, and to count each takes seconds.
         one, two = (_count(options, replace(shapes, layers=n)) for n in (1, 2))
@@ -204,6 +206,9 @@ def _build(options: Options, shapes: Shapes) -> Method:
             known=torch.empty(shapes.images, shapes.classes, dtype=torch.int8),
             context=context,
             grid=(1, shapes.locations),  # only their number counts
+            token_positions=torch.empty(
+                1 + POOLED * shapes.locations, shapes.embed_dim
+            ),
         )
         # What was worked out from values is on the CPU.
         return Method.from_options(options, inputs, seed=0).to("meta")
@@ -214,6 +219,7 @@ def _features(method: Method, shapes: Shapes, images: int) -> Tensor:
         "map": (images, shapes.locations, shapes.channels),
         "global": (images, shapes.embed_dim),
         "max": (images, shapes.channels),
+        "tokens": (images, POOLED * shapes.locations, shapes.embed_dim),
     }[method.reads]
     return torch.empty(shape, device="meta")
 

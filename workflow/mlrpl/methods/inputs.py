@@ -21,6 +21,8 @@ class Inputs:
             that it sees no label that the training does not know.
         context: start [M, W] of the context vectors, where they start from a text.
         grid: rows and columns of the map's locations, L of them.
+        token_positions: what CLIP's position embeddings add to the mean token and to
+            each token, [1 + T, D]; None where no tokens are read.
         class_dim: width of the head's class features, for a transfer; None before the
             head is built, and without class features.
     """
@@ -32,6 +34,7 @@ class Inputs:
     known: Tensor | None = None
     context: Tensor | None = None
     grid: tuple[int, int] | None = None
+    token_positions: Tensor | None = None
     class_dim: int | None = None
 
     @property

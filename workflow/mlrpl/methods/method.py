@@ -75,7 +75,7 @@ class Method(nn.Module):
 
     @property
     def reads(self) -> str:
-        """The cached feature that a batch holds: "map", "global" or "max"."""
+        """The cached feature that a batch holds: "map", "global", "max" or "tokens"."""
         return self.head.reads
 
     @property

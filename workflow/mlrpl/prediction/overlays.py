@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import matplotlib
 import numpy as np
@@ -34,7 +35,7 @@ def overlay(picture: np.ndarray, attention: np.ndarray) -> np.ndarray:
     return ((1 - weight) * grey[..., None] + weight * colours).round().astype(np.uint8)
 
 
-def read_picture(source: str | Path, side: int) -> np.ndarray:
+def read_picture(source: str | Path | IO[bytes], side: int) -> np.ndarray:
     """Return a picture whose longer side is at most `side` pixels, uint8 [H, W, 3]."""
     with Image.open(source) as file:
         image = file.convert("RGB")

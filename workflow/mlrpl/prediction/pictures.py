@@ -1,22 +1,18 @@
 """Which pictures are to be scored, and what is in them."""
 
 import os
-import struct
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from torch.utils.data import Dataset
 
+from mlrpl.archives.base import require_file
+from mlrpl.archives.names import PICTURE_SUFFIXES, is_picture
+from mlrpl.encoder.decoding import PictureError
 from mlrpl.encoder.images import Preparation
 from mlrpl.errors import UserError
-
-SUFFIXES = (
-    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".jp2"),
-)
 
 
 def find_pictures(names: Sequence[str], listed: str | None = None) -> list[str]:
@@ -38,7 +34,7 @@ def find_pictures(names: Sequence[str], listed: str | None = None) -> list[str]:
     if not found:
         raise UserError(
             f"{', '.join(names) or listed or 'PICTURE'}: no picture is there; name "
-            f"files, or folders with files that end in {', '.join(SUFFIXES)}"
+            f"files, or folders with files that end in {', '.join(PICTURE_SUFFIXES)}"
         )
     return found
 
@@ -51,7 +47,7 @@ def _expanded(name: str) -> Iterator[str]:
     for folder, below, files in os.walk(name):
         below.sort()
         for file in sorted(files):
-            if file.lower().endswith(SUFFIXES):
+            if is_picture(file):
                 yield os.path.join(folder, file)
 
 
@@ -84,17 +80,11 @@ class Pictures(Dataset):
         """Return the first view, uint8 [S, S, 3], or what is wrong with the picture."""
         path = self._paths[row]
         try:
+            require_file(Path(path), "name a picture")
             return self._preparation.pixels(Path(path).read_bytes())[0]
-        except UnidentifiedImageError:
-            return f"{path}: is not a picture in a known format"
-        except Image.DecompressionBombError as error:
-            return f"{path}: {_reason(error)}"
-        except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
-            return f"{path}: cannot be read ({_reason(error)})"
+        except PictureError as error:
+            return f"{path}: cannot be read ({error})"
+        except OSError as error:
+            return f"{path}: cannot be read ({error.strerror})"
         except UserError as error:
             return str(error)
-
-
-def _reason(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return " ".join(text.split()).rstrip(".") or type(error).__name__

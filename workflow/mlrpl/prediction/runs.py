@@ -10,18 +10,18 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from mlrpl.encoder.images import Preparation
+from mlrpl.encoder.images import TURNED, Preparation
 from mlrpl.errors import UserError
 from mlrpl.methods.inputs import Inputs
 from mlrpl.prediction.trained import Encoder, Trained, build_method, read_thresholds
+from mlrpl.runtime import hdf5
 from mlrpl.text.clip_text import ClipText
-from mlrpl.training.run import read_array
+from mlrpl.training.stored import read_array
 from mlrpl.training.validation_split import divided
 
 NEEDED = ("run.json", "weights.safetensors")
@@ -42,14 +42,19 @@ class Layout:
     record: dict[str, Any]
 
     @property
+    def images(self) -> str:
+        """The data set whose images and features the run's data set has."""
+        return self.record.get("same_images_as", self.record["dataset"])
+
+    @property
     def clip(self) -> Path:
         """The text side of CLIP."""
-        return self.results / f"clip/{self.record['dataset']}.safetensors"
+        return self.results / f"clip/{self.images}.safetensors"
 
     @property
     def glove(self) -> Path:
         """The class vectors."""
-        return self.results / f"data/{self.record['dataset']}/glove.npy"
+        return self.results / f"data/{self.images}/glove.npy"
 
     @property
     def known(self) -> Path:
@@ -59,8 +64,9 @@ class Layout:
 
     def features(self, split: str) -> list[Path]:
         """The feature files of a split that are there, in the order of the shards."""
-        folder = self.results / f"features/{self.record['dataset']}/{split}"
-        return sorted(folder.glob("[0-9]*.h5"), key=lambda path: (len(path.name), path))
+        folder = self.results / f"features/{self.images}/{split}"
+        found = [*folder.glob("[0-9]*.h5")] or [*folder.glob("tokens/[0-9]*.h5")]
+        return sorted(found, key=lambda path: (len(path.name), path))
 
 
 def find_layout(folder: str | PathLike) -> Layout:
@@ -106,7 +112,7 @@ def load_run(folder: str | PathLike) -> Trained:
     clip = ClipText(layout.clip)
     shards = layout.features("test") or layout.features("train")
     if not shards:
-        place = layout.results / f"features/{layout.record['dataset']}"
+        place = layout.results / f"features/{layout.images}"
         raise UserError(
             f"{place}: has no features, which say how pictures are prepared; make them "
             "with the workflow, or give a file that `mlrpl export` made"
@@ -118,11 +124,11 @@ def load_run(folder: str | PathLike) -> Trained:
                 f"{path}: is of another encoder than the run {folder} was trained "
                 "with; make the run again"
             )
-    known = read_array(str(layout.known), (None, len(clip.classes)), "drop")
+    known = read_array(str(layout.known), (None, len(clip.classes)), "drop", "iu")
     options = layout.record["options"]
     share = options.get("validation", 0)
     kept, _ = divided(known, share, layout.record["seed"])
-    vectors = read_array(str(layout.glove), (len(clip.classes), None), "glove")
+    vectors = read_array(str(layout.glove), (len(clip.classes), None), "glove", "f")
     inputs = Inputs(
         map_channels=channels,
         embed_dim=clip.tensor("text_projection").shape[1],
@@ -168,23 +174,21 @@ def _described(
     shard: Path,
 ) -> tuple[Encoder, Preparation, int, tuple[int, int]]:
     """Return what a feature file says of encoder, preparation, channels and grid."""
-    try:
-        with h5py.File(shard, "r") as file:
-            said = dict(file.attrs)
-            channels = file["map"].shape[-1]
-        encoder = Encoder(
-            *(str(said[k]) for k in ("encoder", "pretrained", "weights_sha256"))
-        )
+    with hdf5.reading(
+        shard,
+        missing="make it with the workflow",
+        damaged="is not a whole feature file",
+        remedy="make it again with the workflow",
+    ) as file:
+        channels = hdf5.array_of(file, "map").shape[-1] if "map" in file else 0
+        names = ("encoder", "pretrained", "weights_sha256")
+        encoder = Encoder(*(hdf5.text_of(file, name) for name in names))
         preparation = Preparation(
-            image_size=int(said["image_size"]),
-            mean=said["mean"].tolist(),
-            std=said["std"].tolist(),
-            views=json.loads(said["views"])[:1],
+            image_size=hdf5.number_of(file, "image_size"),
+            mean=file.attrs["mean"].tolist(),
+            std=file.attrs["std"].tolist(),
+            views=json.loads(hdf5.text_of(file, "views"))[:1],
+            exif_rotation=hdf5.text_of(file, "interpolation") == TURNED,
         )
-        rows, columns = map(int, said["grid"])
-    except (OSError, KeyError, ValueError, AttributeError) as error:
-        raise UserError(
-            f"{shard}: is not a whole feature file ({' '.join(str(error).split())}); "
-            "make it again with the workflow"
-        ) from error
+        rows, columns = map(int, file.attrs["grid"])
     return encoder, preparation, channels, (rows, columns)

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 from mlrpl.encoder.clip import Clip
 from mlrpl.encoder.features import InParts, encode_batch, encode_singly
+from mlrpl.encoder.tokens import TokenTower
 from mlrpl.encoder.towers import make_tower
-from mlrpl.encoder.writer import stored
 from mlrpl.methods.attention import attention
 from mlrpl.methods.method import Method
 from mlrpl.prediction.pictures import Pictures
@@ -67,7 +67,8 @@ def score_pictures(
     """
     method = trained.method.to(device)
     visual = clip.model.visual.to(device, memory_format=torch.channels_last)
-    run = partial(encode_batch, make_tower(visual), trained.preparation, device)
+    make = TokenTower if method.reads == "tokens" else make_tower
+    run = partial(encode_batch, make(visual), trained.preparation, device)
     loader = DataLoader(
         Pictures(paths, trained.preparation),
         batch_size=batch_size,
@@ -91,7 +92,7 @@ def score_pictures(
             found: Iterator[tuple[np.ndarray, np.ndarray | None]] = iter(())
             if pixels:
                 encoded = encode(torch.from_numpy(np.stack(pixels)))
-                features = stored(encoded)[method.reads].half()
+                features = encoded.arrays()[method.reads].half()
                 found = scores_of(method, features, prepared, encoded.grid, maps)
             for name, item in zip(names, batch, strict=True):
                 if isinstance(item, str):

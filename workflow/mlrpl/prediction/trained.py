@@ -1,7 +1,7 @@
 """A trained method with all that a picture needs on its way to scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -77,7 +77,7 @@ def build_method(
             fit them.
     """
     options = Options.from_dict(values)
-    inputs = with_context_of(inputs, state)
+    inputs = with_those_of(inputs, state)
     head = part_class("head", options["head"]).from_options(options, inputs)
     transfer = part_class("transfer", "none")(inputs)
     loss = part_class("loss", options["loss"]).from_options(options, inputs)
@@ -98,14 +98,15 @@ def build_method(
     return method.eval().requires_grad_(False)
 
 
-def with_context_of(inputs: Inputs, state: Mapping[str, Tensor]) -> Inputs:
-    """Return the inputs with a context [M, W] of the size that the state has."""
-    from dataclasses import replace
+def with_those_of(inputs: Inputs, state: Mapping[str, Tensor]) -> Inputs:
+    """Return the inputs with what a head starts from and its state has.
 
+    A context [M, W] of the size that the state has, and the tokens' positions.
+    """
     vectors = state.get("head.prompts.context")
-    if vectors is None:
-        return inputs
-    return replace(inputs, context=torch.zeros(vectors.shape[-2:]))
+    if vectors is not None:
+        inputs = replace(inputs, context=torch.zeros(vectors.shape[-2:]))
+    return replace(inputs, token_positions=state.get("head.positions"))
 
 
 def read_thresholds(values: Any, classes: Sequence[str], where: str) -> Tensor:

@@ -96,8 +96,18 @@ def draw(rows: Sequence[Sequence[Panel]]) -> Figure:
     return figure
 
 
-def write(figure: Figure, prefix: str | Path, title: str) -> None:
-    """Write PREFIX.pdf and PREFIX.png."""
+def write(
+    figure: Figure, prefix: str | Path, title: str, dpi: int | None = None
+) -> None:
+    """Write PREFIX.pdf and PREFIX.png.
+
+    Args:
+        figure: what to write.
+        prefix: of the files' names.
+        title: for their metadata.
+        dpi: pixels an inch, of the pictures inside the PDF too; by default that of all
+            figures.
+    """
     metadata = {
         "pdf": {"Title": title, "Creator": "mlrpl", "CreationDate": None},
         "png": {"Title": title, "Software": None},
@@ -105,7 +115,10 @@ def write(figure: Figure, prefix: str | Path, title: str) -> None:
     with style():
         for kind in ("pdf", "png"):
             with atomic_path(f"{prefix}.{kind}") as temporary:
-                figure.savefig(temporary, format=kind, metadata=metadata[kind])
+                resolution = {} if dpi is None else {"dpi": dpi}
+                figure.savefig(
+                    temporary, format=kind, metadata=metadata[kind], **resolution
+                )
 
 
 @contextmanager

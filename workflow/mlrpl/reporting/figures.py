@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlrpl.config.options import format_value
+from mlrpl.config.method_strings import format_value
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
 from mlrpl.reporting.figure_model import Panel, Printed, Series
+from mlrpl.reporting.known_share import panel_note
 from mlrpl.reporting.published import AVERAGE, lookup
 from mlrpl.reporting.specs import percent, prop_key
 
@@ -80,9 +81,10 @@ def _panel(
         ]
     build_series = _over_proportions if over else _over_option
     ticks, series = build_series(spec, panel, runs, printed)
+    known = panel_note(dataset, runs)
     return Panel(
-        title=", ".join(filter(None, (dataset["title"], _title(panel)))),
-        note=_gain(spec, dataset, runs, published),
+        title=", ".join(filter(None, (plain(dataset["title"]), _title(panel)))),
+        note="\n".join(filter(None, (_gain(spec, dataset, runs, published), known))),
         x_label=panel.get("x_label") or _x_label(panel["x"]),
         y_label=f"{spec['metric']} (%)",
         ticks=ticks,
@@ -92,6 +94,11 @@ def _panel(
         default=_default(panel, ticks),
         seeds=_seeds(spec, panel, runs),
     )
+
+
+def plain(text: str) -> str:
+    """Return a text that matplotlib shows as it is: no formula between dollar signs."""
+    return text.replace("$", r"\$")
 
 
 def _over_proportions(
@@ -108,7 +115,9 @@ def _over_proportions(
         values = [cells.get((method["name"], prop_key(p)), _NONE) for p in props]
         lines = [
             Printed(
-                f"{spec['published_titles'].get(name, name)} as printed ({table})",
+                plain(
+                    f"{spec['published_titles'].get(name, name)} as printed ({table})"
+                ),
                 [
                     (round(100 * float(prop), 6), mean)
                     for prop, mean in zip(group["prop"], group["mean"], strict=True)
@@ -119,7 +128,7 @@ def _over_proportions(
         ]
         series.append(
             Series(
-                method.get("title", method["name"]),
+                plain(method.get("title", method["name"])),
                 np.array([round(100 * p, 6) for p in props]),
                 *_columns(values),
                 lines,

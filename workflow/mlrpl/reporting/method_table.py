@@ -54,7 +54,7 @@ def trained(options: Mapping[str, Any], dataset: str) -> int | None:
     """Return the trained parameters at the paper's sizes; None if they are unknown.
 
     Args:
-        options: of the method (`options.resolve`).
+        options: of the method (`method_strings.resolve`).
         dataset: a name in `SIZES`.
     """
     classes, images = SIZES[dataset]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
+from mlrpl.reporting.known_share import share
 from mlrpl.runtime.storage import atomic_path
 
 SETTING = ["dataset", "method", "prop", "seed"]
@@ -29,7 +30,8 @@ def load_metrics(
         paths: `metrics.json` files, one for each setting.
         extras: columns to add from the `run.json` beside each file, and whether each
             must be there: `parameters`, the number of trainable parameters, `seconds`,
-            the time of the training, `memory`, its peak in bytes.
+            the time of the training, `memory`, its peak in bytes, `known`, the share of
+            all cells whose labels were known in training.
 
     Returns:
         The columns of `COLUMNS`, then `extras`. `prop` is a number.
@@ -77,6 +79,20 @@ def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a table whole or not at all, numbers as they are, absent ones empty."""
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """Return a table that `write_csv` wrote, names as text.
+
+    Raises:
+        UserError: a file that cannot be read, or that is no such table.
+    """
+    text = dict.fromkeys(("dataset", "method", "class", "seeds", "title"), str)
+    try:
+        return pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise UserError(f"{path}: {reason}; let the workflow make it again") from error
 
 
 def _read_all(paths: Iterable[str | Path]) -> list[tuple[str | Path, dict[str, Any]]]:
@@ -179,6 +195,8 @@ def _from_run(path: Path, extras: Mapping[str, bool]) -> dict[str, float]:
     values = {}
     for name, needed in extras.items():
         value = run.get(name)
+        if name == "known":
+            value = share(value)
         if isinstance(value, dict):
             entries = [v for v in value.values() if isinstance(v, int | float)]
             entry = EXTRAS[name]

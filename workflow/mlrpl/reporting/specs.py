@@ -17,7 +17,7 @@ def load_spec(text: str, kind: str) -> dict[str, Any]:
 
     Args:
         text: a JSON object, or the path of a file that holds one.
-        kind: `table` or `figure`: the schema in workflow/schemas.
+        kind: `table`, `figure` or `overview`: the schema in workflow/schemas.
 
     Raises:
         UserError: no readable JSON, or a key or value that the schema refuses.
@@ -40,10 +40,27 @@ def load_spec(text: str, kind: str) -> dict[str, Any]:
     for key, entry in schema["properties"].items():
         if "default" in entry:
             spec.setdefault(key, entry["default"])
-    for dataset in spec["datasets"]:
+    for dataset in spec.get("datasets", []):
         dataset.setdefault("title", dataset["name"])
         dataset.setdefault("compare", dataset.get("published") == dataset["name"])
     return spec
+
+
+def load_titles(text: str, flag: str) -> dict[str, str]:
+    """Read a JSON object of names and what they are called.
+
+    Raises:
+        UserError: anything else.
+    """
+    try:
+        titles = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{flag}: is not valid JSON: {error}") from error
+    if not isinstance(titles, dict) or not all(
+        isinstance(title, str) for title in titles.values()
+    ):
+        raise UserError(f'{flag}: give names and titles, such as {{"sarl": "SARL"}}')
+    return titles
 
 
 def prop_key(prop: float) -> str:

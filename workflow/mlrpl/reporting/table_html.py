@@ -5,6 +5,7 @@ the first column stays in view, and rows of this run are tinted.
 """
 
 import html
+import re
 
 from mlrpl.reporting.table_grid import Grid, Head, Line, Text
 from mlrpl.reporting.table_model import DIFFERENCE, RUN
@@ -19,7 +20,7 @@ body { margin: 0; padding: 1rem; background: var(--paper); color: var(--ink);
   border: 1px solid var(--line); border-radius: 4px; }
 table { border-collapse: separate; border-spacing: 0; font-size: 13px;
   font-variant-numeric: tabular-nums; }
-h2.title { font-size: 1.05rem; margin: 0 0 .6rem; }
+h2.title, h4.title { font-size: 1.05rem; margin: 0 0 .6rem; }
 td, th { padding: 3px 9px; white-space: nowrap; text-align: left;
   vertical-align: baseline; font-weight: normal; }
 thead th { font-weight: 600; background: #f6f8fa; vertical-align: bottom; }
@@ -75,21 +76,27 @@ def page(title: str, body: str, style: str = "") -> str:
     return PAGE.format(title=html.escape(title), style=STYLE + style, body=body)
 
 
-def to_fragment(grid: Grid, level: int = 2) -> str:
-    """Return a table with title and notes as a part of a page, below a heading."""
+def body_of(text: str) -> str:
+    """Return what a page that `to_html` returned shows, as a part of another page."""
+    found = re.search(r"<body>\n(.*)\n</body>", text, re.DOTALL)
+    return found.group(1).replace("h2", "h4", 2) if found else html.escape(text)
+
+
+def to_fragment(grid: Grid, titled: bool = True) -> str:
+    """Return a table with its notes as a part of a page, below its title."""
     columns = len(grid.heads)
     rows = []
     for group in grid.groups:
         if group.title:
-            title = f"<span>{html.escape(group.title)}</span>"
-            cell = f'<th scope="rowgroup" colspan="{columns}">{title}</th>'
+            text = f"<span>{html.escape(group.title)}</span>"
+            cell = f'<th scope="rowgroup" colspan="{columns}">{text}</th>'
             rows.append(f'<tr class="group">{cell}</tr>')
         rows += [_line(line, grid.heads) for line in group.lines]
-    title, notes = html.escape(grid.title), html.escape(" ".join(grid.notes))
+    name, notes = html.escape(grid.title), html.escape(" ".join(grid.notes))
     return "\n".join(
         [
-            f'<h{level} class="title">{title}</h{level}>',
-            f'<div class="box" tabindex="0" role="region" aria-label="{title}">',
+            *([f'<h2 class="title">{name}</h2>'] if titled else []),
+            f'<div class="box" tabindex="0" role="region" aria-label="{name}">',
             f"<table>\n<thead>\n{_heading(grid.heads)}\n</thead>\n<tbody>",
             *rows,
             "</tbody>\n</table>\n</div>",

@@ -29,7 +29,7 @@ def notes(
     return [
         *_values(spec, rows, averaged),
         *_origins(spec, rows),
-        *_empty(rows, columns),
+        *_empty(rows, columns, spec["cost"]),
         *_differences(spec, paper),
     ]
 
@@ -84,7 +84,8 @@ def _origins(spec: dict[str, Any], rows: list[Row]) -> list[str]:
     return said
 
 
-def _empty(rows: list[Row], columns: list[Column]) -> list[str]:
+def _empty(rows: list[Row], columns: list[Column], cost: bool) -> list[str]:
+    """Say what an empty cell means, and what cost no run has recorded."""
     ours = [row for row in rows if row.source == RUN]
     said = []
     keys = [c.key for c in columns if c.kind == "percent" or c.key == "parameters"]
@@ -95,6 +96,11 @@ def _empty(rows: list[Row], columns: list[Column]) -> list[str]:
         said.append("Training time and memory are means over the runs of a row.")
     if any(np.isnan(row.cell(key).mean) for row in ours for key in costs):
         said.append("Time or memory that runs did not record is empty.")
+    if cost and ours:
+        kinds = {column.kind for column in columns}
+        for kind, name in (("seconds", "time"), ("bytes", "peak memory")):
+            if kind not in kinds:
+                said.append(f"These runs did not record their {name}.")
     return said
 
 

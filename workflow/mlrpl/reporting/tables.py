@@ -11,6 +11,7 @@ import pandas as pd
 
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
+from mlrpl.reporting import known_share
 from mlrpl.reporting import published as printed
 from mlrpl.reporting.specs import listed, percent, prop_key
 from mlrpl.reporting.table_model import Column, Row, Table
@@ -64,15 +65,16 @@ def build(spec: dict[str, Any], runs: pd.DataFrame, published: pd.DataFrame) -> 
             fits = asked | ({printed.AVERAGE} if theirs == asked else set())
             paper = paper[paper["prop"].isin(fits)]
     shown = sorted(asked | set(averaged), key=float)
-    columns = _columns(spec, shown)
+    added = [key for key, needed in extras(spec).items() if needed or _has(runs, key)]
+    columns = _columns(spec, shown, added)
 
-    added = list(extras(spec))
     rows: list[Row] = []
     for dataset in spec["datasets"]:
         above = paper_rows(spec, dataset, paper, published, added)
         ours = run_rows(spec, dataset, runs, shown, averaged, added)
         rows += above + with_differences(spec, dataset, above, ours, columns)
     said = notes(spec, rows, columns, averaged, paper)
+    said += known_share.table_notes(spec["datasets"], runs)
     named = shown if spec["layout"] == "proportions" else averaged
     title = _title(spec["title"], named, theirs)
     return Table(title, columns, rows, said, spec["decimals"])
@@ -110,7 +112,12 @@ def _printed_rows_of(spec: dict[str, Any], published: pd.DataFrame) -> pd.DataFr
     return rows
 
 
-def _columns(spec: dict[str, Any], shown: list[str]) -> list[Column]:
+def _has(runs: pd.DataFrame, key: str) -> bool:
+    """Return whether any run recorded a number that none needs to have."""
+    return key in runs and bool(runs[key].notna().any())
+
+
+def _columns(spec: dict[str, Any], shown: list[str], added: list[str]) -> list[Column]:
     best = spec["epoch"] == "last" and spec["best_column"]
     if spec["layout"] == "proportions":
         columns = [Column(key, percent(key), over="Known labels") for key in shown]
@@ -124,4 +131,4 @@ def _columns(spec: dict[str, Any], shown: list[str]) -> list[Column]:
                 Column(f"{metric}_best", f"Avg. {metric}, best epoch")
                 for metric in spec["metrics"]
             ]
-    return columns + [Column(key, *EXTRAS[key]) for key in extras(spec)]
+    return columns + [Column(key, *EXTRAS[key]) for key in added]

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from mlrpl.config.options import format_value
+from mlrpl.config.method_strings import format_value
 from mlrpl.errors import UserError
 from mlrpl.runtime.storage import atomic_path
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mlrpl.config.options import format_value
+from mlrpl.config.method_strings import format_value
 from mlrpl.reporting.specs import percent
 from mlrpl.reporting.table_grid import Grid, Group, Head, Line, Text
 from mlrpl.reporting.table_model import RUN

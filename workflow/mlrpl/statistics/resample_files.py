@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 from mlrpl.evaluation.score_files import read_scores
-from mlrpl.runtime.storage import atomic_path
+from mlrpl.runtime import hdf5
 from mlrpl.statistics.resampling import image_counts, jackknife_groups
 from mlrpl.statistics.weighted_metrics import WeightedMetrics
 
@@ -49,7 +48,7 @@ class Resamples:
 
     def save(self, path: str | Path) -> None:
         """Write the file whole or not at all."""
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        with hdf5.writing(path) as file:
             for name in SETTING:
                 file.attrs[name] = self.setting[name]
             for name in ("epoch", "images", "test_set", "resamples"):
@@ -67,32 +66,29 @@ class Resamples:
         Raises:
             UserError: the file is not there, or is not a whole one.
         """
-        try:
-            with h5py.File(path, "r") as file:
-                kinds = (str, str, float, int)
-                return cls(
-                    setting={
-                        name: kind(file.attrs[name])
-                        for name, kind in zip(SETTING, kinds, strict=True)
-                    },
-                    epoch=str(file.attrs["epoch"]),
-                    images=int(file.attrs["images"]),
-                    test_set=str(file.attrs["test_set"]),
-                    resamples=int(file.attrs["resamples"]),
-                    classes=tuple(name.decode() for name in file["classes"][:]),
-                    positives=file["positives"][:],
-                    metrics={k: v[:] for k, v in file["metrics"].items()},
-                    ap=file["ap"][:].astype(float),
-                )
-        except FileNotFoundError as error:
-            raise UserError(
-                f"{path}: is not there; make it with `mlrpl resample`"
-            ) from error
-        except (OSError, KeyError, ValueError, AttributeError) as error:
-            raise UserError(
-                f"{path}: is not a whole file of resamples; make it with `mlrpl "
-                "resample`"
-            ) from error
+        with hdf5.reading(
+            path,
+            missing="make it with `mlrpl resample`",
+            damaged="is not a whole file of resamples",
+            remedy="make it with `mlrpl resample`",
+        ) as file:
+            names = hdf5.array_of(file, "classes")[:]
+            return cls(
+                setting={
+                    "dataset": hdf5.text_of(file, "dataset"),
+                    "method": hdf5.text_of(file, "method"),
+                    "prop": hdf5.number_of(file, "prop", float),
+                    "seed": hdf5.number_of(file, "seed"),
+                },
+                epoch=hdf5.text_of(file, "epoch"),
+                images=hdf5.number_of(file, "images"),
+                test_set=hdf5.text_of(file, "test_set"),
+                resamples=hdf5.number_of(file, "resamples"),
+                classes=tuple(name.decode() for name in names),
+                positives=hdf5.array_of(file, "positives")[:],
+                metrics={k: v[:] for k, v in file["metrics"].items()},
+                ap=hdf5.array_of(file, "ap")[:].astype(float),
+            )
 
 
 def resample(

@@ -6,11 +6,12 @@ open_clip.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
 import numpy as np
+import open_clip
 import torch
 from open_clip.transformer import LayerNorm, LayerNormFp32, QuickGELU, TextTransformer
 from safetensors.torch import save
@@ -20,6 +21,7 @@ from mlrpl.encoder.clip import Clip, make_tokenizer, tensors_sha256
 from mlrpl.encoder.towers import make_tower
 from mlrpl.errors import UserError
 from mlrpl.runtime.storage import atomic_path
+from mlrpl.text.class_names import check_vocabulary, class_tokens
 from mlrpl.text.clip_text import BLOCK_TENSORS
 
 
@@ -42,37 +44,15 @@ def export_clip(
         UserError: names for unknown classes, names that are empty or longer than the
             context, or a text tower that is not CLIP's.
     """
-    if unknown := [name for name in names if name not in classes]:
-        raise UserError(
-            f"names: {unknown[0]} is not a class of the data set; the classes are "
-            f"{', '.join(classes)}"
-        )
-    tensors, tower = text_tensors(clip)
+    tensors, tower, tokenizer, tokens = text_side(clip, classes, names)
     text_sha256 = tensors_sha256(tensors, clip.activation)
-    texts = [names.get(name, name) for name in classes]
-    context, vocabulary = (
-        len(tensors["positional_embedding"]),
-        len(tensors["token_embedding"]),
-    )
-    tokenizer = make_tokenizer(clip.name, clip.config)
-    if tokenizer.vocab_size != vocabulary:
-        raise UserError(
-            f"encoder model {clip.name}: has {vocabulary} token embeddings and CLIP's "
-            f"tokenizer {tokenizer.vocab_size} tokens; choose a model with CLIP's own"
-        )
-    if tower["pool"] == "eos" and tower["eos"] != tokenizer.eot_token_id:
-        raise UserError(
-            f"encoder model {clip.name}: reads its text feature at token "
-            f"{tower['eos']}, not at the end of text {tokenizer.eot_token_id}; set "
-            "text_cfg.eos_id in the model config"
-        )
-    tensors["class_tokens"] = _class_tokens(tokenizer.encode, classes, texts, context)
+    tensors["class_tokens"] = _padded(tokens)
     visual = make_tower(clip.model.visual)
     if (projection := visual.projection()) is not None:
         tensors["visual_projection"], tensors["visual_projection_bias"] = projection
     metadata = {
         "classes": json.dumps(list(classes)),
-        "names": json.dumps(texts),
+        "names": json.dumps([names.get(name, name) for name in classes]),
         "encoder": clip.name,
         "pretrained": clip.pretrained,
         "weights_sha256": clip.weights_sha256,
@@ -91,6 +71,29 @@ def export_clip(
     whole = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
     with atomic_path(output) as temporary:
         temporary.write_bytes(_sorted_header(save(whole, metadata)))
+
+
+def text_side(
+    clip: Clip, classes: Sequence[str], names: Mapping[str, str]
+) -> tuple[
+    dict[str, Tensor], dict[str, Any], "open_clip.SimpleTokenizer", list[list[int]]
+]:
+    """Return the text tower's tensors and numbers, its tokenizer, the classes' tokens.
+
+    Raises:
+        UserError: as `export_clip`.
+    """
+    tensors, tower = text_tensors(clip)
+    tokenizer = make_tokenizer(clip.name, clip.config)
+    check_vocabulary(clip.name, tokenizer, len(tensors["token_embedding"]))
+    if tower["pool"] == "eos" and tower["eos"] != tokenizer.eot_token_id:
+        raise UserError(
+            f"encoder model {clip.name}: reads its text feature at token "
+            f"{tower['eos']}, not at the end of text {tokenizer.eot_token_id}; set "
+            "text_cfg.eos_id in the model config"
+        )
+    context = len(tensors["positional_embedding"])
+    return tensors, tower, tokenizer, class_tokens(tokenizer, classes, names, context)
 
 
 def text_tensors(clip: Clip) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -155,27 +158,10 @@ def _activation(module: nn.Module) -> str:
     return "gelu" if exact else type(module).__name__
 
 
-def _class_tokens(
-    encode: Callable[[str], list[int]],
-    classes: Sequence[str],
-    texts: Sequence[str],
-    context: int,
-) -> Tensor:
-    """Return the token ids [C, T] of the class names, padded with -1."""
-    rows = [encode(text) for text in texts]
-    for name, text, row in zip(classes, texts, rows, strict=True):
-        if not row:
-            raise UserError(
-                f"names: class {name!r} has no word; give it a text, "
-                f'"{name}=SOME WORDS"'
-            )
-        if len(row) + 2 > context:
-            raise UserError(
-                f"names: {text!r} of class {name!r} is {len(row)} tokens long and the "
-                f"text tower reads {context - 2}; give the class a shorter text"
-            )
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Return rows of token ids as one matrix [C, T], padded with -1."""
     length = max(map(len, rows))
-    padded = [row + [-1] * (length - len(row)) for row in rows]
+    padded = [[*row, *[-1] * (length - len(row))] for row in rows]
     return torch.from_numpy(np.array(padded, np.int64))
 
 

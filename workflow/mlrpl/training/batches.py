@@ -45,7 +45,7 @@ class Split:
         Args:
             cache: the split's feature shards.
             labels: [N, C] in {-1, 0, 1}.
-            reads: "map", "global" or "max".
+            reads: "map", "global", "max" or "tokens".
             device: where batches are wanted.
             views: use only the first so many views.
             place: where the features go; by default where they fit.

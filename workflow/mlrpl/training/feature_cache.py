@@ -24,6 +24,8 @@ _TEXTS = (
 _NUMBERS = ("image_size", "images_total")
 _LISTS = {"mean": 3, "std": 3, "grid": 2}
 _OWN = ("start", "stop")
+# The axes of each kind of features.
+AXES = {"map": 4, "global": 3, "max": 3, "tokens": 4}
 
 _DAMAGED = "is not a whole feature file"
 _REMEDY = "remake it with `mlrpl features`"
@@ -132,18 +134,44 @@ class FeatureCache:
 
         Args:
             kind: "map", "global" or "max", the maximum over the map's locations before
-                pooling; so below.
+                pooling, or "tokens" [N, T, D]; so below.
 
         Raises:
             UserError: features of that kind are not in the files.
         """
+        made = "remake it with `mlrpl features`"
+        if kind == "tokens":  # they are in files of their own
+            made = "give the files of `mlrpl features --tokens`"
         for shard in self._shards:
             if kind not in shard.shapes:
                 raise UserError(
                     f"{shard.path}: has no {kind} features, which the method reads; "
-                    "remake it with `mlrpl features`"
+                    f"{made}"
                 )
         return (self._rows, *self._shards[0].shapes[kind][2:])
+
+    def has(self, kind: str) -> bool:
+        """Say whether the files have features of a kind."""
+        return all(kind in shard.shapes for shard in self._shards)
+
+    def token_positions(self) -> np.ndarray:
+        """Return what position embeddings add to the tokens, fp32 [1 + T, D].
+
+        The first row is that of the mean token.
+
+        Raises:
+            UserError: when it is not in the file.
+        """
+        path = self._shards[0].path
+        with _reading(path) as file:
+            found = hdf5.array_of(file, "token_positions")[()].astype(np.float32)
+        tokens, width = self.shape("tokens")[1:]
+        if found.shape != (1 + tokens, width):
+            raise UserError(
+                f"{path}: its token_positions are {found.shape}, not of its tokens; "
+                "remake it with `mlrpl features --tokens`"
+            )
+        return found
 
     def pieces(
         self, kind: str, view: int = 0, rows: int = 1024
@@ -238,9 +266,9 @@ class FeatureCache:
         views, locations = len(self.views), self.grid[0] * self.grid[1]
         for shard in self._shards:
             count = shard.stop - shard.start
-            maps, *others = shard.shapes.values()
-            shapes = [*others, *(sums.shape for sums in shard.sums.values())]
-            if maps[:3] != (count, views, locations) or any(
+            placed = shard.shapes.get("map") or shard.shapes["tokens"]
+            shapes = [*shard.shapes.values(), *(s.shape for s in shard.sums.values())]
+            if placed[:3] != (count, views, locations) or any(
                 shape[:2] != (count, views) for shape in shapes
             ):
                 raise UserError(
@@ -287,7 +315,9 @@ def _read_shard(path: Path) -> _Shard:
         start, stop = (hdf5.number_of(file, name) for name in _OWN)
         if not start <= stop <= common["images_total"]:
             raise ValueError(f"it has images {start} to {stop} of the split")
-        names = ["map", "global", *(["max"] if "max" in file else [])]
+        names = [name for name in ("max", "tokens") if name in file]
+        if "map" in file or "tokens" not in file:  # tokens may lie by themselves
+            names = ["map", "global", *names]
         arrays = {name: hdf5.array_of(file, name) for name in names}
         shapes = {name: array.shape for name, array in arrays.items()}
         types = {array.dtype for array in arrays.values()}
@@ -295,11 +325,12 @@ def _read_shard(path: Path) -> _Shard:
         for name in names:
             if name + CHECKSUMS in file:  # older files have none
                 sums[name] = hdf5.array_of(file, name + CHECKSUMS)[()]
-    lengths = [4, 3, 3][: len(shapes)]
-    if types != {np.dtype(np.float16)} or list(map(len, shapes.values())) != lengths:
+    if types != {np.dtype(np.float16)} or any(
+        len(shape) != AXES[name] for name, shape in shapes.items()
+    ):
         raise UserError(
             f"{path}: has no fp16 map [n, V, L, K], global [n, V, D] and max "
-            "[n, V, K]; remake it with `mlrpl features`"
+            "[n, V, K], or tokens [n, V, T, D]; remake it with `mlrpl features`"
         )
     return _Shard(path, start, stop, shapes, common, sums)
 

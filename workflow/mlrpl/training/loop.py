@@ -2,14 +2,13 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from mlrpl.config.options import Options
 from mlrpl.errors import UserError
@@ -18,6 +17,7 @@ from mlrpl.methods.method import Method
 from mlrpl.training.batches import Split
 from mlrpl.training.checkpoints import Checkpoint
 from mlrpl.training.gradients import Gradients, gradients_of
+from mlrpl.training.history import Bar, Epoch
 from mlrpl.training.optimizers import SGD, Adam, AdamW, Group, Optimizer
 from mlrpl.training.schedule import learning_rate
 
@@ -41,17 +41,6 @@ class Splits:
     training: Split
     test: Split
     validation: Split | None = None
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of the history; epoch 0 is the start, an mAP is None if not tested."""
-
-    epoch: int
-    lr: float | None
-    loss: float | None
-    mAP: float | None
-    validation_mAP: float | None
 
 
 @dataclass(frozen=True)
@@ -167,6 +156,7 @@ def train(
     mean_ap: MeanAP,
     progress: bool = True,
     checkpoint: Checkpoint | None = None,
+    record: Callable[[Sequence[Epoch]], None] | None = None,
 ) -> Result:
     """Train on the known labels and score the test images.
 
@@ -179,8 +169,9 @@ def train(
         splits: the images, on the method's device.
         seed: orders the images of each epoch.
         mean_ap: of scores, for the history and the best epoch.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr, or a line an epoch where it is no terminal.
         checkpoint: where a killed training left its state, and this one leaves its own.
+        record: is told the history after each epoch.
 
     Raises:
         UserError: when the loss is no longer a number.
@@ -194,16 +185,8 @@ def train(
         found = restored
         print(f"going on after epoch {found.history[-1].epoch}", file=sys.stderr)
     first = found.history[-1].epoch + 1 if found.history else 0
-    bar = tqdm(
-        range(first, options.epochs + 1),
-        initial=first,
-        total=options.epochs + 1,
-        desc="train",
-        unit="epoch",
-        mininterval=0.2 if sys.stderr.isatty() else 20,
-        disable=not progress,
-    )
-    for epoch in bar:
+    bar = Bar(max(first - 1, 0), options.epochs, progress)
+    for epoch in range(first, options.epochs + 1):
         lr = loss = test_map = held_map = None
         if epoch:
             lr = learning_rate(options, epoch - 1)
@@ -227,11 +210,14 @@ def train(
                 held = score(method, validation)
                 held_map = mean_ap(held, validation.labels.cpu().numpy())
                 found.held_out(held, last, epoch, held_map)
-            bar.set_postfix(loss=loss, mAP=test_map, refresh=False)
         if epoch or final:
             found.history.append(Epoch(epoch, lr, loss, test_map, held_map))
+            bar.ended(found.history[-1])
+            if record is not None:
+                record(found.history)
         if checkpoint and epoch and not final:
             checkpoint.offer(partial(state_of, method, optimizer, found))
+    bar.close()
     return Result(found.history, last, found.best, found.best_epoch, found.validated)
 
 

@@ -1,13 +1,12 @@
 """One setting: its input files, checked against each other, and its output files."""
 
-import csv
 import json
 import os
 import platform
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from mlrpl.text.clip_text import ClipText
 from mlrpl.training.batches import Split
 from mlrpl.training.checkpoints import Checkpoint, fingerprint
 from mlrpl.training.feature_cache import FeatureCache
+from mlrpl.training.history import Recorder, write_history
 from mlrpl.training.loop import MeanAP, Result, Splits, train
 from mlrpl.training.stored import read_context, read_known, read_vectors
 from mlrpl.training.validation_split import divided
@@ -83,10 +83,12 @@ def run_setting(
     device: str,
     threads: int,
     mean_ap: MeanAP,
+    tensorboard: bool = False,
 ) -> None:
     """Train a setting and write weights, history, scores and `run.json`.
 
-    They are written when the training has ended; `run.json` comes last. A training that
+    The history grows while the training runs, the others are written when it has ended;
+    `run.json` comes last. A training that
     is killed before leaves `checkpoint.pt`, from which the next call goes on if all is
     as it was: options, inputs, code, versions, device. One that is told to stop
     (SIGTERM: status 143) saves there first what it has.
@@ -97,12 +99,15 @@ def run_setting(
         device: "auto", "cpu" or "cuda".
         threads: torch's, on a CPU.
         mean_ap: see `training.loop.train`.
+        tensorboard: write TensorBoard's event files too.
 
     Raises:
-        UserError: when files are missing, damaged or do not belong together.
+        UserError: when files are missing, damaged or do not belong together, or
+            TensorBoard is asked for and not installed.
     """
     started = time.perf_counter()
     torch.set_num_threads(threads)
+    recorder = Recorder(output_dir, tensorboard)
     target = choose_device(device, deterministic=True)
     meter = Meter(target)
     loaded = load(setting)
@@ -115,6 +120,7 @@ def run_setting(
         result = train(
             *(method, setting.options, splits, setting.seed, mean_ap),
             checkpoint=checkpoint,
+            record=recorder,
         )
         seconds = {"load": ready - started, "train": time.perf_counter() - ready}
         run = describe(setting, loaded, method, target, threads, seconds)
@@ -124,6 +130,8 @@ def run_setting(
             run["images"]["train"] = len(splits.training)
             run["images"]["validation"] = len(splits.validation)
             held = splits.validation.labels.cpu().numpy()
+        if (images := loaded.train_index.dataset) != setting.dataset:
+            run["same_images_as"] = images
         write_run(
             Path(output_dir), method, result, run, setting, loaded.test_index, held
         )
@@ -166,14 +174,18 @@ def build(
     known, share = loaded.known, setting.options.validation
     kept, out = divided(known, share, setting.seed)
     warn_without_positives(setting, known[kept], loaded.train_index.classes)
+    cache, positions = loaded.train_cache, None
+    if cache.has("tokens"):
+        positions = torch.from_numpy(cache.token_positions())
     inputs = Inputs(
-        map_channels=loaded.train_cache.shape("map")[-1],
+        map_channels=int(loaded.clip.metadata["map_channels"]),
         embed_dim=loaded.clip.tensor("text_projection").shape[1],
         class_vectors=torch.from_numpy(loaded.vectors.astype(np.float32)),
         clip=loaded.clip,
         known=torch.from_numpy(known[kept]),
         context=loaded.context,
-        grid=loaded.train_cache.grid,
+        grid=cache.grid,
+        token_positions=positions,
     )
     method = Method.from_options(setting.options, inputs, setting.seed).to(device)
     reads, labels = method.reads, loaded.test_index.labels
@@ -299,11 +311,7 @@ def write_run(
     weights = {name: tensor.cpu() for name, tensor in method.state_dict().items()}
     with atomic_path(folder / "weights.safetensors") as path:
         path.write_bytes(save(weights))
-    with atomic_path(folder / "history.csv") as path, path.open("w", newline="") as out:
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["epoch", "lr", "loss", "mAP", "validation_mAP"])
-        for entry in result.history:
-            writer.writerow("" if v is None else v for v in asdict(entry).values())
+    write_history(folder / "history.csv", result.history)
     scores = {"last": result.last, "best": result.best}
     if (validated := result.validated) is not None:
         scores["validated"] = validated.test

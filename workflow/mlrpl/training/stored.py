@@ -1,6 +1,7 @@
 """The small files that a training starts from, each read and checked by itself."""
 
 import json
+import tokenize
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from mlrpl.text.clip_text import ClipText
 # numpy.load's, of a file that is not what its name says.
 UNREADABLE = (
     *(OSError, ValueError, EOFError, TypeError, KeyError, SyntaxError),
-    zipfile.BadZipFile,
+    *(zipfile.BadZipFile, tokenize.TokenError),
 )
 
 

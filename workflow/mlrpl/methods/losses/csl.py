@@ -105,6 +105,6 @@ class ClassAwareSelectiveLoss(Loss):
             return torch.zeros_like(unknown)
         likely = torch.where(unknown, p, -1).flatten()
         number = min(self.likeliest * len(p), len(likely))
-        kept = unknown.flatten().clone()
-        kept[likely.topk(number).indices] = False
+        left_out = likely.topk(number).indices
+        kept = unknown.flatten().index_fill(0, left_out, False)
         return kept.view_as(unknown) & ~self.frequent

@@ -1,0 +1,88 @@
+"""Tokens: every location of CLIP's map, projected into the joint space.
+
+What the heads read that compare a text with each location (DualCoOp, TaI-DPT). A token
+is c_proj(v_proj(x)) of a location x before the 2x2 pooling, 14x14 of them at 448 px.
+DualCoOp adds CLIP's position embeddings to x, and has the mean of the locations as one
+more token. Both projections are affine: an embedding adds the same to a token of every
+image, and the mean of the tokens is the token of the mean. So the tokens are stored
+without position embeddings, and what these add stands beside them once.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from open_clip.modified_resnet import ModifiedResNet
+from torch import Tensor, nn
+
+from mlrpl.encoder.towers import (
+    flatten,
+    last_map,
+    value_projection,
+    without_normalisation,
+)
+from mlrpl.errors import UserError
+
+
+class EncodedTokens(NamedTuple):
+    """Tokens of a batch.
+
+    Attributes:
+        tokens: [B, T, D], locations row by row, not normalised.
+        grid: rows and columns of the locations; T is their product.
+    """
+
+    tokens: Tensor
+    grid: tuple[int, int]
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Return the features by the names that they have in a file."""
+        return {"tokens": self.tokens}
+
+
+class TokenTower:
+    """The adapter that gives the tokens of CLIP's ModifiedResNet."""
+
+    def __init__(self, visual: nn.Module):
+        """Take an image tower.
+
+        Raises:
+            UserError: when it has no attention pooling, whose projections these are.
+        """
+        if not isinstance(visual, ModifiedResNet):
+            raise UserError(
+                f"encoder model: its image tower {type(visual).__name__} has no "
+                "attention pooling, from which tokens are made; choose one of CLIP's "
+                "ResNets, or methods that read no tokens"
+            )
+        self._visual = without_normalisation(visual)
+        self._embedding = visual.attnpool.positional_embedding.detach()
+        self._weight, self._bias = value_projection(visual.attnpool)
+
+    def encode(self, images: Tensor) -> EncodedTokens:
+        """Return the tokens of normalised images [B, 3, S, S]."""
+        flat, grid = flatten(last_map(self._visual, images))
+        weight, bias = (t.to(flat.device) for t in (self._weight, self._bias))
+        return EncodedTokens(flat @ weight.to(flat.dtype) + bias, grid)
+
+    def positions(self, grid: tuple[int, int]) -> Tensor:
+        """Return what position embeddings add to the mean token and the others.
+
+        Args:
+            grid: of the tokens; the embeddings are interpolated to it bicubically, as
+                in DualCoOp's code.
+
+        Returns:
+            [1 + T, D], fp32.
+        """
+        embedding = resized_positions(self._embedding.float(), grid)
+        return embedding.cpu() @ self._weight.cpu()
+
+
+def resized_positions(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Return position embeddings [1 + H W, K] of another grid; the first one stays."""
+    side = round((len(embedding) - 1) ** 0.5)
+    square = embedding[1:].T.reshape(1, -1, side, side)
+    if (side, side) != tuple(grid):
+        square = F.interpolate(square, grid, mode="bicubic", align_corners=False)
+    return torch.cat([embedding[:1], square[0].flatten(1).T])
