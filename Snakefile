@@ -42,10 +42,8 @@ include: "workflow/rules/tuning.smk"
 include: "workflow/rules/statistics.smk"
 
 
-# Small trainings share one process's imports, where jobs run on this machine.
 onstart:
-    forkserver.start()
-    drop_default_rate_limit()
+    prepare_executor()
 
 
 # The last lines on the screen: numbers and places, or what failed.

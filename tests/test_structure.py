@@ -37,7 +37,7 @@ EXCEPTIONS = {
     ("commands.completion", "__main__"),
 }
 # Folders of tests without a folder of the package.
-OTHER_TESTS = {"workflow"}
+OTHER_TESTS = {"cluster", "workflow"}
 LONGEST = 400
 
 

@@ -118,6 +118,23 @@ def test_encoder_files(paper):
     assert plan.encoder_files(valid) == ["m/model.json", "m/weights.safetensors"]
 
 
+@pytest.mark.parametrize(
+    ("encoder", "expected"),
+    [
+        ({}, ["data/clip/RN101-quickgelu_openai"]),
+        ({"model": "ViT-B-16", "pretrained": "laion2b_s34b_b88k"}, None),
+        ({"pretrained": "my.pt"}, []),
+        ({"pretrained": "/there/weights"}, []),
+        ({"model": "m/model.json", "pretrained": "weights"}, []),
+    ],
+)
+def test_weights_are_fetched_for_a_tag_alone(paper, encoder, expected):
+    valid = configuration.validate(merged(paper, {"encoder": encoder}))
+    if expected is None:
+        expected = ["data/clip/ViT-B-16_laion2b_s34b_b88k"]
+    assert plan.fetched_weights(valid) == expected
+
+
 def test_spec_of_a_table(paper):
     valid = configuration.validate(merged(paper, {"datasets": {"mine": MINE}}))
     titles = {"sarl+pooled=raw": "raw"}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlrpl.doctor import needs
+from mlrpl.doctor import needs, rates
 from mlrpl.doctor.findings import examine
 from support.doctor import (
     GB,
@@ -182,9 +182,9 @@ def test_decoding_limits_the_features_on_a_card():
     images = 82081 + 40137 + 5011 + 4952
     time = examine(load(), machine(gpu=card(80 * GB))).time
     assert time.images == images
-    assert time.encode == pytest.approx(images / needs.DECODE_RATE / 8)
+    assert time.encode == pytest.approx(images / rates.DECODE / 8)
     on_cores = examine(load(), machine()).time.encode
-    assert on_cores > images * 2 * 36e9 / (8 * needs.ENCODE_RATE["cpu"])
+    assert on_cores > images * 2 * 36e9 / (8 * rates.ENCODE["cpu"])
 
 
 def test_runs_with_other_options_are_made_again():

@@ -14,7 +14,7 @@ import time
 import pytest
 
 from mlrpl.__main__ import main
-from mlrpl.runtime import device, forkclient, forkserver
+from mlrpl.runtime import forkclient, forkserver
 from mlrpl.runtime.forkclient import ACCEPTED, KILLED, VARIABLE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone")
@@ -136,50 +136,6 @@ def test_the_servers_folder_is_the_users_alone(monkeypatch, tmp_path):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert os.environ[VARIABLE] == str(folder / "socket")
     assert started[0][1]["start_new_session"]
-
-
-@pytest.fixture
-def temporary(monkeypatch, tmp_path):
-    """A folder for temporary files that is everybody's, and no lock held."""
-    monkeypatch.setattr(device.tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(device, "_held", [])
-    return tmp_path
-
-
-def test_locks_lie_in_a_folder_of_ones_own(temporary):
-    assert [device.claim(2) for _ in range(3)] == [0, 1, 0]
-    [folder] = temporary.iterdir()
-    assert folder.stat().st_mode & 0o777 == 0o700
-    assert len(list(folder.iterdir())) == 3
-
-
-@pytest.mark.parametrize("trap", ["link", "file", "open to all"])
-def test_a_folder_that_somebody_else_may_have_made_is_not_used(temporary, trap):
-    (temporary / "other").mkdir(mode=0o700)
-    folder = temporary / f"mlrpl-{os.getuid()}"
-    if trap == "link":
-        folder.symlink_to(temporary / "other")
-    elif trap == "file":
-        folder.touch()
-    else:
-        folder.mkdir()
-        folder.chmod(0o777)
-    assert device.claim(2) == os.getpid() % 2
-    assert not list((temporary / "other").iterdir())
-    assert device._held == []
-
-
-def test_a_lock_is_never_taken_through_a_link(temporary):
-    precious = temporary / "precious"
-    precious.write_text("kept")
-    device.claim(2)
-    device._held.clear()
-    [folder] = temporary.glob("mlrpl-*")
-    [lock] = folder.iterdir()
-    lock.unlink()
-    lock.symlink_to(precious)
-    assert device.claim(2) == os.getpid() % 2
-    assert precious.read_text() == "kept"
 
 
 def test_an_interrupt_before_the_work_is_one_line(capsys, monkeypatch):

@@ -38,6 +38,7 @@ def test_paper_grid_is_planned_offline(paper_plan):
     trainings = sum(TRAININGS.values())
     assert job_counts(paper_plan) == {
         "download": 3 + 2 + 1,  # COCO, VOC, GloVe
+        "weights": 1,
         "index_coco": 2,
         "index_voc": 2,
         "drop": 2 * 9 * 3,

@@ -27,6 +27,7 @@ COMMANDS = {
     "glove": "class vectors out of GloVe's published text file or zip",
     "clipvectors": "class vectors out of CLIP's own text tower, without GloVe",
     "encoder": "what training needs of CLIP: text tower, class tokens, projection",
+    "weights": "fetch the weights of an open_clip tag, as a file",
     "context": "the tokens of a text that context vectors start from",
     "features": "frozen image features of one shard of a split, into HDF5",
     "train": "train one setting from cached features",

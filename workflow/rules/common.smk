@@ -5,6 +5,7 @@ This file alone holds functions; what they compute is in workflow/mlrpl/config/p
 
 import atexit
 import functools
+import inspect
 import json
 import os
 import re
@@ -30,6 +31,8 @@ from mlrpl.config import ablations, dependencies, files, made, plan, specs, targ
 from mlrpl.config import names as method_names
 from mlrpl.config import shown as shown_runs
 from mlrpl.config.validation import validate
+from mlrpl.doctor import cluster
+from mlrpl.doctor import jobs as asks
 from mlrpl.errors import UserError
 from mlrpl.reporting import endings
 from mlrpl.runtime import forkserver
@@ -45,8 +48,20 @@ def drop_default_rate_limit():
     """
     scheduler = workflow.scheduler
     limit = getattr(scheduler, "job_rate_limiter", None)
-    if workflow.local_exec and limit and (limit.max_jobs, limit.timespan) == (100, 1):
+    if limit and (limit.max_jobs, limit.timespan) == (100, 1):
         scheduler.job_rate_limiter = None
+
+
+def prepare_executor():
+    """Before the first job: what jobs here share, or what those elsewhere need."""
+    if workflow.local_exec:
+        forkserver.start()
+        drop_default_rate_limit()
+        return
+    for fault in cluster.faults(workflow.executor_plugin.name, config):
+        one_line(fault)
+    Path(config["results"]).mkdir(parents=True, exist_ok=True)
+    forkserver.forget()
 
 
 def say_last(text):
@@ -82,12 +97,17 @@ try:
 except UserError as error:
     one_line(error)
 
+# On a node, which runs one job: `prepare_executor` has made the folder.
+if workflow.remote_exec and (unseen := cluster.unseen(config)):
+    one_line(unseen)
+
 DATASETS = config["datasets"]
 ENCODER = config["encoder"]
 DOWNLOADS = plan.downloads(config)
 # How a job runs, which changes no number, is a resource; what it computes, a parameter.
 DEVICE = config["device"]
 GPU = int(DEVICE != "cpu")  # on CPUs as many jobs at once as there are cores
+JOBS = asks.Jobs(config)
 ABLATIONS = ablations.names()
 try:
     CHOSEN_ABLATIONS = ablations.chosen(config)
@@ -113,9 +133,18 @@ wildcard_constraints:
     seed=r"0|[1-9]\d*",
 
 
+def inspected(function):
+    """The function with its parameters noted, which Snakemake asks for at every call.
+
+    To find them takes longer than most functions here: a seventh of a plan's time.
+    """
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
 def literal(value):
     """A parameter as it stands; in a plain one `{name}` would be a wildcard."""
-    return lambda wildcards: value
+    return inspected(lambda wildcards: value)
 
 
 def either(names):
@@ -130,24 +159,28 @@ def of_format(name):
 
 def split_file(key, split=None):
     """Input function: images, annotations or labels of the split; a wildcard if None."""
-    return lambda wildcards: plan.split_source(
-        config, wildcards.dataset, split or wildcards.split, key
+    return inspected(
+        lambda wildcards: plan.split_source(
+            config, wildcards.dataset, split or wildcards.split, key
+        )
     )
 
 
 def of_images(path):
     """Input function: a file of the data set whose images a data set has."""
-    return lambda wildcards: path.format(
-        dataset=plan.images_of(config, wildcards.dataset)
+    return inspected(
+        lambda wildcards: path.format(dataset=plan.images_of(config, wildcards.dataset))
     )
 
 
+@inspected
 def train_index(wildcards):
     """Input function: what the test split is compared with when it is read."""
     train = f"<results>/data/{wildcards.dataset}/train.h5"
     return train if wildcards.split == "test" else []
 
 
+@inspected
 def train_split(wildcards, input):
     """The command line arguments for that comparison."""
     if wildcards.split != "test":
@@ -158,13 +191,20 @@ def train_split(wildcards, input):
 
 def shards(split):
     """Input function: all feature files of a split, of the kind that a run reads."""
-    return lambda wildcards: [
-        of_images(
-            f"<results>/features/{{dataset}}/{split}/"
-            f"{plan.features_folder(config, wildcards.method)}{shard}.h5"
-        )(wildcards)
-        for shard in range(DATASETS[wildcards.dataset]["splits"][split]["shards"])
-    ]
+
+    @functools.cache
+    def files(dataset, folder):
+        path = f"<results>/features/{plan.images_of(config, dataset)}/{split}/{folder}"
+        count = DATASETS[dataset]["splits"][split]["shards"]
+        return [f"{path}{shard}.h5" for shard in range(count)]
+
+    @functools.cache
+    def folder(method):
+        return plan.features_folder(config, method)
+
+    return inspected(
+        lambda wildcards: files(wildcards.dataset, folder(wildcards.method))
+    )
 
 
 def flags(wildcards, *keys, split=None):
@@ -182,6 +222,30 @@ def code(*modules):
     return dependencies.code_hash(*modules)
 
 
+def takes(name):
+    """Resources of a rule's jobs: memory, time and disk, as `mlrpl doctor` has them.
+
+    A cluster reserves them and kills by them; without one nothing is limited by them
+    unless the command line says so (`--resources mem_mb=64000`).
+    """
+
+    def resource(key):
+        def value(wildcards, input, threads, attempt):
+            named = {
+                key: [files] if isinstance(files, str) else list(files)
+                for key, files in input.items()
+            } or {"": list(input)}
+            found = {key: sum(map(asks.size_mb, files)) for key, files in named.items()}
+            return getattr(JOBS.ask(name, wildcards, found, threads, attempt), key)
+
+        return inspected(value)
+
+    keys = ("mem_mb", "runtime", "disk_mb")
+    differs = asks.DIFFERS.get(name, keys)
+    plain = asks.Ask()
+    return {k: resource(k) if k in differs else getattr(plain, k) for k in keys}
+
+
 @functools.cache
 def method_options(method):
     """Every option of a run; a name that is not the run's own one stops here."""
@@ -194,11 +258,13 @@ def method_options(method):
         one_line(error)
 
 
+@inspected
 def train_code(wildcards):
     """The code behind a training: the loop, and the parts that the method consists of."""
     return code(*dependencies.training_modules(method_options(wildcards.method)))
 
 
+@inspected
 def context_file(wildcards):
     """Input function: the tokens of a run's context, unless it starts at random."""
     text = method_options(wildcards.method).get("context_init", "random")

@@ -22,6 +22,7 @@ rule download:
         "../../envs/mlrpl.yaml"
     threads: 1
     resources:
+        **takes("download"),
         url=lambda w: plan.flags({"url": DOWNLOADS[w.download]["url"]}),
     params:
         check=lambda w: plan.flags({**DOWNLOADS[w.download], "url": None}),
@@ -46,6 +47,8 @@ rule index_coco:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("index_coco"),
     params:
         beside=train_split,
         code=code("data.coco", "data.index"),
@@ -74,6 +77,8 @@ rule index_voc:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("index_voc"),
     params:
         beside=train_split,
         code=code("data.voc", "data.index"),
@@ -102,6 +107,8 @@ rule index_csv:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("index_csv"),
     params:
         beside=train_split,
         code=code("data.csv_table", "data.index"),

@@ -19,6 +19,8 @@ rule demo_world:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 2
+    resources:
+        **takes("demo_world"),
     params:
         code=code("demo.archives", "demo.corpus"),
         folder=subpath(output[0], parent=True),

@@ -21,6 +21,8 @@ rule glove:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("glove"),
     params:
         code=code("embeddings.glove"),
         member=literal(plan.flags({"member": config["glove"]["member"]})),
@@ -43,6 +45,8 @@ rule clip_vectors:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("clip_vectors"),
     params:
         code=code("text.class_features"),
     shell:

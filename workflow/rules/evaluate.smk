@@ -20,9 +20,12 @@ rule evaluate:
         "<results>/runs/{dataset}/{method}/prop={prop}/seed={seed}/metrics.json",
     log:
         "<logs>/runs/{dataset}/{method}/prop={prop}/seed={seed}/evaluate.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("evaluate"),
     params:
         code=code("evaluation.score_files"),
         folder=subpath(output[0], parent=True),
@@ -52,9 +55,12 @@ rule collect:
         ),
     log:
         "<logs>/tables/metrics.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("collect"),
     params:
         code=code("reporting.results"),
         others=other_metrics,

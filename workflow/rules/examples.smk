@@ -30,6 +30,8 @@ rule examples:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("examples"),
     params:
         code=code("prediction.examples"),
         kind=lambda w: EXAMPLES[w.figure],
@@ -54,9 +56,12 @@ rule pictures:
         "<logs>/figures/{pictures}.log",
     wildcard_constraints:
         pictures=either([]),
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("pictures"),
     params:
         code=code("prediction.examples", "reporting.picture_figures"),
         spec=None,
@@ -155,6 +160,8 @@ rule boxes_coco:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("boxes_coco"),
     params:
         code=code("data.boxes_coco"),
         choices=lambda w: flags(w, "member", "prefix", split="test"),
@@ -176,6 +183,8 @@ rule boxes_voc:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("boxes_voc"),
     params:
         code=code("data.boxes_voc"),
     shell:
@@ -201,6 +210,7 @@ rule localise:
         "../../envs/mlrpl.yaml"
     threads: config["threads"]["train"]
     resources:
+        **takes("localise"),
         gpu=GPU,
         device=DEVICE,
     params:
@@ -224,9 +234,12 @@ rule localisation:
         ),
     log:
         "<logs>/tables/localisation.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("localisation"),
     params:
         code=code("reporting.localisation", "reporting.table_formats"),
         spec=spec(

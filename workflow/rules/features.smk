@@ -2,6 +2,7 @@
 
 INPUTS: the images' archives, <results>/data/{dataset}/{split}.h5, the config's `encoder`
 OUTPUTS:
+    <data>/clip/{weights}                             those of open_clip's tag, if it is one
     <results>/features/{dataset}/{split}/{shard}.h5   pooled maps and global features
     <results>/features/{dataset}/{split}/tokens/{shard}.h5   every location, projected
     <results>/clip/{dataset}.safetensors              text tower and class names
@@ -9,11 +10,32 @@ OUTPUTS:
 """
 
 
+# Once, where there is a network; the nodes of a cluster have none.
+rule weights:
+    output:
+        "<data>/clip/{weights}",
+    log:
+        "<logs>/download/clip/{weights}.log",
+    wildcard_constraints:
+        weights=either(Path(path).name for path in plan.fetched_weights(config)),
+    localrule: True
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    resources:
+        **takes("weights"),
+    params:
+        encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
+    shell:
+        "python -m mlrpl weights {params.encoder} --output {output:q} &> {log:q}"
+
+
 rule encoder:
     """What training needs of CLIP."""
     input:
         index="<results>/data/{dataset}/train.h5",
         weights=plan.encoder_files(config),
+        fetched=plan.fetched_weights(config),
     output:
         "<results>/clip/{dataset}.safetensors",
     log:
@@ -22,13 +44,16 @@ rule encoder:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("encoder"),
     params:
         code=code("text.export"),
         encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
         image_size=ENCODER["image_size"],
         names=lambda w: flags(w, "names"),
     shell:
-        "python -m mlrpl encoder {params.encoder} --image-size {params.image_size}"
+        "python -m mlrpl encoder {params.encoder} --weights {input.fetched:q}"
+        " --image-size {params.image_size}"
         " --index {input.index:q} {params.names} --output {output:q} &> {log:q}"
 
 
@@ -40,9 +65,12 @@ rule context:
         "<results>/clip/context/{text}.json",
     log:
         "<logs>/clip/context/{text}.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("context"),
     params:
         code=code("text.context_tokens"),
         model=literal(ENCODER["model"]),
@@ -58,6 +86,7 @@ rule features:
         images=split_file("images"),
         index="<results>/data/{dataset}/{split}.h5",
         weights=plan.encoder_files(config),
+        fetched=plan.fetched_weights(config),
     output:
         "<results>/features/{dataset}/{split}/{shard}.h5",
     log:
@@ -68,6 +97,7 @@ rule features:
         "../../envs/mlrpl.yaml"
     threads: config["threads"]["features"]
     resources:
+        **takes("features"),
         gpu=GPU,
         device=DEVICE,
         batch_size=ENCODER["batch_size"],
@@ -81,7 +111,8 @@ rule features:
         views=",".join(ENCODER["views"]),
         shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
     shell:
-        "python -m mlrpl features {params.encoder} --image-size {params.image_size}"
+        "python -m mlrpl features {params.encoder} --weights {input.fetched:q}"
+        " --image-size {params.image_size}"
         " {params.colours} --views {params.views} --images {input.images:q}"
         " --index {input.index:q} --shard {wildcards.shard:q} --shards {params.shards}"
         " --device {resources.device} --batch-size {resources.batch_size}"
@@ -94,6 +125,7 @@ rule tokens:
         images=split_file("images"),
         index="<results>/data/{dataset}/{split}.h5",
         weights=plan.encoder_files(config),
+        fetched=plan.fetched_weights(config),
     output:
         "<results>/features/{dataset}/{split}/tokens/{shard}.h5",
     log:
@@ -102,6 +134,7 @@ rule tokens:
         "../../envs/mlrpl.yaml"
     threads: config["threads"]["features"]
     resources:
+        **takes("tokens"),
         gpu=GPU,
         device=DEVICE,
         batch_size=ENCODER["batch_size"],
@@ -113,8 +146,9 @@ rule tokens:
         views=",".join(ENCODER["views"]),
         shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
     shell:
-        "python -m mlrpl features --tokens {params.encoder} --image-size {params.image_size}"
-        " {params.colours} --views {params.views} --images {input.images:q}"
+        "python -m mlrpl features --tokens {params.encoder} --weights {input.fetched:q}"
+        " --image-size {params.image_size} {params.colours} --views {params.views}"
+        " --images {input.images:q}"
         " --index {input.index:q} --shard {wildcards.shard:q} --shards {params.shards}"
         " --device {resources.device} --batch-size {resources.batch_size}"
         " --threads {threads} --output {output:q} &> {log:q}"

@@ -15,9 +15,12 @@ rule figure:
         "<logs>/figures/{figure}.log",
     wildcard_constraints:
         figure=either([]),
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("figure"),
     params:
         code=code("reporting.results", "reporting.figures", "reporting.class_figure"),
         spec=None,

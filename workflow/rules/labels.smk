@@ -13,9 +13,12 @@ rule drop:
         "<results>/data/{dataset}/known/prop={prop}/seed={seed}.npy",
     log:
         "<logs>/data/{dataset}/known/prop={prop}/seed={seed}.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("drop"),
     params:
         code=code("data.masks"),
         masks=lambda w: DATASETS[w.dataset]["masks"],

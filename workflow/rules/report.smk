@@ -24,9 +24,12 @@ rule curves:
         ),
     log:
         "<logs>/report/curves.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("curves"),
     params:
         code=code("reporting.training_curves", "reporting.run_files"),
         titles=lambda w: json.dumps(TITLES),
@@ -50,9 +53,12 @@ rule classes:
         ),
     log:
         "<logs>/report/classes.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("classes"),
     params:
         code=code("reporting.class_table", "reporting.results", "reporting.table_html"),
         methods=lambda w: json.dumps(TITLES),
@@ -79,9 +85,12 @@ rule overview:
         ),
     log:
         "<logs>/report/overview.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("overview"),
     params:
         code=code("reporting.overview", "reporting.summary", "reporting.provenance"),
         contents=lambda w: json.dumps(

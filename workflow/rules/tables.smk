@@ -16,9 +16,12 @@ rule table:
         "<logs>/tables/{table}.log",
     wildcard_constraints:
         table=either([]),
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("table"),
     params:
         code=code("reporting.results", "reporting.tables", "reporting.table_formats"),
         spec=None,

@@ -31,6 +31,7 @@ rule train:
         "../../envs/mlrpl.yaml"
     threads: config["threads"]["train"]
     resources:
+        **takes("train"),
         gpu=GPU,
         device=DEVICE,
         record="tensorboard" if config["tensorboard"] else "none",

@@ -35,9 +35,12 @@ rule trials:
     wildcard_constraints:
         dataset=either(TUNING["datasets"]),
         method=either(TUNING["methods"]),
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("trials"),
     params:
         code=code(
             "reporting.tuning", "reporting.tuning_grid", "reporting.table_formats"
@@ -63,9 +66,12 @@ rule recipes:
         "<results>/tuning/recipes.yaml",
     log:
         "<logs>/tuning/recipes.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("recipes"),
     params:
         code=code("reporting.tuning"),
     shell:

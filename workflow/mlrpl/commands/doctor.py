@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile",
         dest="profile",
         metavar="FOLDER",
-        help="take the config files that a profile names: profiles/demo",
+        help="take the config files and the executor that a profile names",
     )
     parser.add_argument(
         "--cores", type=int, help="that snakemake will be given (default: all)"
@@ -32,15 +32,16 @@ def run(args: argparse.Namespace) -> None:
 
     if args.cores is not None and args.cores < 1:
         raise UserError(f"--cores: {args.cores} is not allowed; give at least 1")
-    files, values = args.configfile, args.config
+    files, values, executor = args.configfile, args.config, None
     if args.profile:
+        executor = config_files.executor(args.profile)
         named, settings = config_files.profile(args.profile)
         # On the command line a key replaces that of the profile.
         files, values = files or named, values or settings
     config = validate(config_files.load_config(files, values))
     if args.hashes:
         print("reading the files for their hashes ...", file=sys.stderr)
-    findings = examine(config, machine.look(), args.cores, args.hashes)
+    findings = examine(config, machine.look(), args.cores, args.hashes, executor)
     print(report.screen(findings, [config_files.BASE, *files, *values]))
     if findings.faults:
         sys.exit(1)

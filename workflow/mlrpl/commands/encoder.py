@@ -12,6 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pretrained", required=True, help="open_clip's tag, or a checkpoint file"
     )
+    parser.add_argument(
+        "--weights", nargs="*", help="the file of the tag, if it is at hand"
+    )
     parser.add_argument("--image-size", type=int, required=True, help="in pixels")
     parser.add_argument("--index", required=True, help="index that has the classes")
     class_texts.add_argument(
@@ -28,6 +31,7 @@ def run(args: argparse.Namespace) -> None:
 
     names = class_texts.parse(args.names, "--names", "CLASS=TEXT")
     index = Index.load(args.index)
-    clip = load_clip(args.model, args.pretrained, args.image_size)
+    [weights] = args.weights or [None]
+    clip = load_clip(args.model, args.pretrained, args.image_size, weights)
     export_clip(clip, index.classes, names, args.output)
     print(f"{args.output}: {len(index.classes)} classes, text tower of {clip.name}")

@@ -14,6 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pretrained", required=True, help="open_clip's tag, or a checkpoint file"
     )
+    parser.add_argument(
+        "--weights", nargs="*", help="the file of the tag, if it is at hand"
+    )
     parser.add_argument("--image-size", type=int, required=True, help="in pixels")
     for name in ("mean", "std"):
         parser.add_argument(
@@ -82,7 +85,8 @@ def run(args: argparse.Namespace) -> None:
     shard_range(len(index.images), args.shard, args.shards)
     # What the text side cannot do is said now, not when all features are made.
     check_class_texts(args.model, model_config(args.model), index.classes, names)
-    clip = load_clip(args.model, args.pretrained, args.image_size)
+    [weights] = args.weights or [None]
+    clip = load_clip(args.model, args.pretrained, args.image_size, weights)
     text_side(clip, index.classes, names)
     extract(
         clip,

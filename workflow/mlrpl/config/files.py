@@ -188,20 +188,32 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+def executor(folder: str | PathLike) -> str | None:
+    """Return what a workflow profile has its jobs run by; None for this machine.
+
+    Raises:
+        UserError: the folder has no readable profile.
+    """
+    found = _profile(folder).get("executor")
+    return found if found is None else str(found)
+
+
 def profile(folder: str | PathLike) -> tuple[list[str], list[str]]:
     """Return the overlays and the KEY=VALUE settings that a workflow profile names.
 
     Raises:
         UserError: the folder has no readable profile.
     """
-    path = Path(folder) / "profile.yaml"
-    if not path.exists():
-        path = Path(folder) / "config.yaml"
-    content = read(path)
+    content = _profile(folder)
     files, values = content.get("configfile", []), content.get("config", [])
     if isinstance(values, Mapping):
         values = [f"{key}={yaml.safe_dump(v).strip()}" for key, v in values.items()]
     return _many(files), _many(values)
+
+
+def _profile(folder: str | PathLike) -> dict[str, Any]:
+    path = Path(folder) / "profile.yaml"
+    return read(path if path.exists() else Path(folder) / "config.yaml")
 
 
 def _many(value: Any) -> list[str]:

@@ -5,6 +5,7 @@ Plain values in and out, so that Snakemake can compare them between two runs.
 
 import itertools
 import json
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -301,6 +302,19 @@ def encoder_files(config: Mapping[str, Any]) -> list[str]:
     return model_config(config) + (
         [pretrained] if pretrained.endswith(CHECKPOINTS) else []
     )
+
+
+def fetched_weights(config: Mapping[str, Any]) -> list[str]:
+    """Return the file that the weights of open_clip's tag are fetched to, if it is one.
+
+    The jobs that read it may run where there is no network.
+    """
+    model, pretrained = (config["encoder"][key] for key in ("model", "pretrained"))
+    own = "/" in pretrained or pretrained.endswith(CHECKPOINTS)
+    if own or model_config(config):
+        return []
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{model}_{pretrained}")
+    return [f"{config['data_dir']}/clip/{name}"]
 
 
 def flags(values: Mapping[str, Any]) -> str:

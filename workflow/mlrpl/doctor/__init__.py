@@ -3,7 +3,9 @@
 - `sources`: the files that the experiments read, and where each of them stands;
 - `sizes`: how many images, how large a feature;
 - `trainings`: what a training takes, counted on its method;
+- `jobs`: what a job of each rule asks of a cluster, at the stated `rates`;
 - `needs`: disk, memory and time, from the sizes alone;
 - `machine`: what the machine has;
+- `cluster`: what keeps jobs from running on other machines;
 - `report`: the screen.
 """

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlrpl.doctor import class_names, needs, sources
+from mlrpl.doctor import class_names, cluster, largest_jobs, needs, sources
 from mlrpl.doctor import machine as machines
 from mlrpl.doctor.contents import content_faults
 from mlrpl.doctor.notes import notes
@@ -41,6 +41,7 @@ class Findings:
         disks: what they write, by file system.
         memory: of the trainings; None when none is left.
         time: a rough time.
+        jobs: what the largest jobs ask of a cluster.
         faults: one line for each thing without which the run would fail.
         notes: one line for each thing that does not stop it.
     """
@@ -55,6 +56,7 @@ class Findings:
     disks: Sequence[Disk]
     memory: needs.MemoryNeed | None
     time: needs.TimeNeed
+    jobs: Sequence[largest_jobs.JobNeed]
     faults: Sequence[str]
     notes: Sequence[str]
 
@@ -64,6 +66,7 @@ def examine(
     machine: machines.Machine,
     cores: int | None = None,
     hashes: bool = False,
+    executor: str | None = None,
 ) -> Findings:
     """Compare what a configuration needs with what there is.
 
@@ -72,6 +75,7 @@ def examine(
         machine: what the machine has.
         cores: cores that Snakemake is given; None for all.
         hashes: read the files that are there, and compare their hashes.
+        executor: what Snakemake has its jobs run by; None for this machine.
     """
     cores = cores or machine.cores
     cuda = machine.gpu is not None and config["device"] != "cpu"
@@ -88,6 +92,7 @@ def examine(
         faults.append(f"torch: cannot be used ({machine.torch_fault}); reinstall it")
     elif config["device"] == "cuda" and machine.gpu is None:
         faults.append("device: cuda: no CUDA device is visible; use cpu or auto")
+    faults += cluster.faults(executor, config)
     faults += [file.fault for file in files if file.fault]
     faulty = [file.path for file in files if file.fault]
     faults += content_faults(config, work.datasets, faulty)
@@ -106,6 +111,7 @@ def examine(
         disks=disks,
         memory=memory,
         time=time,
+        jobs=largest_jobs.job_needs(config, work, found),
         faults=faults,
         notes=notes(config, work.datasets, machine.shared_memory),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlrpl.config import ablations, plan
-from mlrpl.doctor import sizes, sources, trainings
+from mlrpl.doctor import rates, sizes, sources, trainings
 from mlrpl.errors import UserError
 from mlrpl.runtime import memory
 
@@ -23,12 +23,6 @@ CUDA_PROCESS_BYTES = 3_000_000_000
 # On the card besides the features: the context, the text tower's activations and a
 # batch, or an encoder's batch of 64 images.
 CARD_BYTES = 4_000_000_000
-# Operations a second: a recent card in fp32 as small layers use it, and in fp16 in the
-# encoder; of a CPU a core.
-TRAIN_RATE = {"cuda": 10e12, "cpu": 10e9}
-ENCODE_RATE = {"cuda": 50e12, "cpu": 30e9}
-# Photographs of 640x480 a second and core, decoded and resized to 448 (measured: 90).
-DECODE_RATE = 80
 
 
 @dataclass(frozen=True)
@@ -389,10 +383,10 @@ def time_need(
     if images is not None and found.encode is not None:
         several = cores if config["device"] == "cpu" else config["threads"]["features"]
         threads = min(cores, several)
-        rate = ENCODE_RATE[kind] * (1 if cuda else threads)
+        rate = rates.ENCODE[kind] * (1 if cuda else threads)
         # The threads that decode feed the card; without one they share the cores.
         decoding, encoding = (
-            images / DECODE_RATE / threads,
+            images / rates.DECODE / threads,
             images * found.encode / rate,
         )
         encode = max(decoding, encoding) if cuda else decoding + encoding
@@ -405,7 +399,7 @@ def time_need(
         operations_done += _operations(config, found, run) or 0
         seconds_done += seconds
     threads = min(config["threads"]["train"], cores)
-    rate = TRAIN_RATE[kind] * (1 if cuda else threads)
+    rate = rates.TRAIN[kind] * (1 if cuda else threads)
     if operations_done:
         rate = operations_done / seconds_done
     train: float | None = 0.0

@@ -46,6 +46,7 @@ def screen(findings: Findings, files: Sequence[str]) -> str:
         lines += _entry("GPU memory", _card(findings))
     lines += _entry("trainings", _work(findings))
     lines += _entry("time", _time(findings))
+    lines += _entry("cluster", _jobs(findings))
     for note in findings.notes:
         lines += _entry("note", note)
     lines += [f"! {fault}" for fault in findings.faults]
@@ -200,6 +201,15 @@ def _work(findings: Findings) -> str:
     if work.uncounted:
         text += f"; besides, {'; '.join(work.uncounted)}"
     return text
+
+
+def _jobs(findings: Findings) -> str:
+    parts = [
+        f"{need.rule} {gigabytes(1e6 * need.ask.mem_mb)} and "
+        f"{duration(60 * need.ask.runtime)} ({need.name})"
+        for need in findings.jobs
+    ]
+    return f"jobs ask for at most: {', '.join(parts) or 'nothing is known'}"
 
 
 def _time(findings: Findings) -> str:

@@ -172,12 +172,16 @@ def _encoder(config: Mapping[str, Any]) -> Source:
         size = Path(pretrained).stat().st_size
         return Source("encoder", pretrained, "there", size, size)
     name = f"{model}, {pretrained}"
+    for fetched in map(Path, plan.fetched_weights(config)):
+        if fetched.is_file():
+            size = fetched.stat().st_size
+            return Source("encoder", str(fetched), "there", size, size)
     if cached := cached_weights(tag):
         size = cached.stat().st_size
         return Source("encoder", name, "there", size, size, note="open_clip has it")
     known = [n for part, n in WEIGHTS_BYTES.items() if part in tag.get("url", "")]
     size = int(known[0]) if known else None
-    note = "open_clip fetches it at the first use"
+    note = "open_clip fetches it first"
     return Source("encoder", name, "download", size, 0, True, note)
 
 

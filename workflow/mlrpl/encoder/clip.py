@@ -9,9 +9,11 @@ import difflib
 import hashlib
 import http.client
 import json
+import shutil
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from torch import Tensor, nn
 
 from mlrpl.encoder.checkpoint import OPENAI_NUMBERS, read_checkpoint
 from mlrpl.errors import UserError
+from mlrpl.runtime.storage import atomic_path
 
 _CHECKPOINTS = (".bin", ".pt", ".pth", ".safetensors")
 
@@ -49,7 +52,9 @@ class Clip:
     weights_sha256: str
 
 
-def load_clip(model: str, pretrained: str, image_size: int) -> Clip:
+def load_clip(
+    model: str, pretrained: str, image_size: int, weights: str | None = None
+) -> Clip:
     """Load a model for square images of `image_size` pixels.
 
     The position embeddings of a VisionTransformer are resized to that size, as
@@ -59,6 +64,8 @@ def load_clip(model: str, pretrained: str, image_size: int) -> Clip:
         model: open_clip's model name, or the path of a model config (.json).
         pretrained: open_clip's tag, or the path of a checkpoint.
         image_size: side of the images, in pixels.
+        weights: the file of a tag, where it has been fetched before (`fetch_weights`);
+            of a checkpoint of one's own it is not needed.
 
     Raises:
         UserError: unknown model or tag, a checkpoint that is missing, damaged or of
@@ -66,7 +73,9 @@ def load_clip(model: str, pretrained: str, image_size: int) -> Clip:
     """
     config, tag = find_weights(model, pretrained)
     network = _build(model, config, image_size)
-    path = _download(model, pretrained, tag) if tag else pretrained
+    path = pretrained
+    if tag:
+        path = weights or _download(model, pretrained, tag)
     state = read_checkpoint(path)
     openai = [state.pop(name, None) for name in OPENAI_NUMBERS]
     if openai[0] is not None and not config.get("quick_gelu", False):
@@ -109,6 +118,26 @@ def find_weights(
     elif not Path(pretrained).is_file():
         raise UserError(_no_weights(model, pretrained))
     return config, tag
+
+
+def fetch_weights(model: str, pretrained: str, output: str | PathLike) -> str:
+    """Copy the file of an open_clip tag to `output`; return its SHA-256.
+
+    It is downloaded if open_clip does not have it; open_clip checks it by the hash in
+    its address, the hub by its own.
+
+    Raises:
+        UserError: no such model or tag, or it cannot be downloaded or written.
+    """
+    _, tag = find_weights(model, pretrained)
+    if not tag:
+        raise UserError(
+            f"encoder pretrained {pretrained}: is a file, and nothing has to be fetched"
+        )
+    with atomic_path(output) as temporary:
+        shutil.copyfile(_download(model, pretrained, tag), temporary)
+    with open(output, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_config(model: str) -> dict[str, Any]:

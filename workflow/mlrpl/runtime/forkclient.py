@@ -15,17 +15,25 @@ from collections.abc import Sequence
 COMMANDS = ("context", "drop", "encoder", "evaluate", "features", "train")
 
 VARIABLE = "MLRPL_FORKSERVER"  # the socket's path, in the environment of commands
+# What batch systems call the job that a process belongs to.
+BATCH_JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")
 ACCEPTED, DECLINED = b"+", b"-"
 PATIENCE = 120.0  # seconds until the server has imported torch and forked
-GRACE = 5.0  # seconds to clean up for a command that nobody waits for any more
+# Seconds to clean up, and to save a training, for a command that nobody waits for.
+GRACE = 20.0
 KILLED = 137  # the status of a command whose process was killed
 
 
 def identity() -> list[str]:
-    """Return what the server and the command must have in common."""
+    """Return what the server and the command must have in common.
+
+    Besides the code: the machine and the job of a batch system, whose limits of memory
+    and devices would not hold for a fork outside of it.
+    """
     python = os.path.realpath(sys.executable)
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    return [python, sys.prefix, package]
+    jobs = [os.environ.get(name, "") for name in BATCH_JOBS]
+    return [python, sys.prefix, package, socket.gethostname(), *jobs]
 
 
 def ask(arguments: Sequence[str]) -> int | None:

@@ -80,6 +80,11 @@ def start() -> None:
     )
 
 
+def forget() -> None:
+    """Name no server in the environment: the jobs run on other machines."""
+    os.environ.pop(VARIABLE, None)
+
+
 def serve(path: str | os.PathLike, run: Run) -> None:
     """Answer requests until the process that started this one has ended.
 

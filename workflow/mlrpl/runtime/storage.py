@@ -3,13 +3,18 @@
 import contextlib
 import errno
 import os
+import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from mlrpl.errors import UserError
 from mlrpl.runtime import faults
+
+# Seconds after which a writer on another host that has written nothing is taken for
+# dead; a living one writes a batch in far less.
+ABANDONED = 60
 
 
 @contextmanager
@@ -18,8 +23,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     A failure, a kill or a power cut leaves an earlier `path` as it was: the content is
     on the disk before it gets the name. The temporary name carries the host and the
-    process id, so that two writers do not share one file, and what a killed writer of
-    this host left is removed by the next one.
+    process id, so that two writers do not share one file. What a killed writer of this
+    host left is removed by the next one; what one of another host left, when the same
+    file has been made here and nothing was written to it meanwhile.
 
     Raises:
         UserError: the disk is full, the folder cannot be written to, and the like.
@@ -32,6 +38,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         _remove_left(path.parent, start)
+        elsewhere = _left_elsewhere(path, start)
     except OSError as error:
         raise unwritable(path, error) from error
     try:
@@ -39,6 +46,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         synchronise(temporary)
         os.replace(temporary, path)
         synchronise_folder(path.parent)
+        _remove_unchanged(elsewhere, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -95,6 +103,34 @@ def _remove_left(folder: Path, start: str) -> None:
         if left.name == f"{start}{pid}.tmp" and pid.isdigit() and not _runs(int(pid)):
             with contextlib.suppress(OSError):
                 left.unlink()
+
+
+def _left_elsewhere(path: Path, start: str) -> dict[Path, tuple[int, int]]:
+    """Return other hosts' temporary files of the same file: when written, and size."""
+    found = {}
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.[\w.-]+\.\d+\.tmp")
+    for left in path.parent.iterdir():
+        if pattern.fullmatch(left.name) and not left.name.startswith(start):
+            with contextlib.suppress(OSError):
+                found[left] = _written(left)
+    return found
+
+
+def _remove_unchanged(before: Mapping[Path, tuple[int, int]], made: Path) -> None:
+    """Remove temporary files that nobody has written to while `made` was made.
+
+    Their age is counted up to `made`, by the clock of the disk that both lie on.
+    """
+    for left, state in before.items():
+        with contextlib.suppress(OSError):
+            age = made.stat().st_mtime_ns - state[0]
+            if _written(left) == state and age > ABANDONED * 1e9:
+                left.unlink()
+
+
+def _written(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_mtime_ns, found.st_size
 
 
 def _runs(pid: int) -> bool:

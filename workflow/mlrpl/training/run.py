@@ -90,7 +90,8 @@ def run_setting(
     The history grows while the training runs, the others are written when it has ended;
     `run.json` comes last. A training that
     is killed before leaves `checkpoint.pt`, from which the next call goes on if all is
-    as it was: options, inputs, code, versions, device.
+    as it was: options, inputs, code, versions, device. One that is told to stop
+    (SIGTERM: status 143) saves there first what it has.
 
     Args:
         setting: what to train, from which files.
@@ -115,22 +116,25 @@ def run_setting(
     made_of = fingerprint_of(setting, loaded, computed)
     checkpoint = Checkpoint(Path(output_dir) / "checkpoint.pt", made_of)
     ready = time.perf_counter()
-    result = train(
-        *(method, setting.options, splits, setting.seed, mean_ap),
-        checkpoint=checkpoint,
-        record=recorder,
-    )
-    seconds = {"load": ready - started, "train": time.perf_counter() - ready}
-    run = describe(setting, loaded, method, target, threads, seconds)
-    run |= meter.read()
-    held = None
-    if splits.validation is not None:
-        run["images"]["train"] = len(splits.training)
-        run["images"]["validation"] = len(splits.validation)
-        held = splits.validation.labels.cpu().numpy()
-    if (images := loaded.train_index.dataset) != setting.dataset:
-        run["same_images_as"] = images
-    write_run(Path(output_dir), method, result, run, setting, loaded.test_index, held)
+    with checkpoint.saved_when_stopped():
+        result = train(
+            *(method, setting.options, splits, setting.seed, mean_ap),
+            checkpoint=checkpoint,
+            record=recorder,
+        )
+        seconds = {"load": ready - started, "train": time.perf_counter() - ready}
+        run = describe(setting, loaded, method, target, threads, seconds)
+        run |= meter.read()
+        held = None
+        if splits.validation is not None:
+            run["images"]["train"] = len(splits.training)
+            run["images"]["validation"] = len(splits.validation)
+            held = splits.validation.labels.cpu().numpy()
+        if (images := loaded.train_index.dataset) != setting.dataset:
+            run["same_images_as"] = images
+        write_run(
+            Path(output_dir), method, result, run, setting, loaded.test_index, held
+        )
     checkpoint.remove()
 
 
