@@ -31,3 +31,9 @@ def test_links_lead_somewhere(page):
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target.read_text()), link
+
+
+def test_the_readme_names_every_page():
+    text = (REPOSITORY / "README.md").read_text()
+    for page in REPOSITORY.glob("docs/*.md"):
+        assert f"](docs/{page.name})" in text, page.name
