@@ -39,6 +39,7 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/examples.smk"
 include: "workflow/rules/tuning.smk"
+include: "workflow/rules/statistics.smk"
 
 
 onstart:

@@ -72,6 +72,7 @@ def test_the_projects_own_ablations_are_counted(valid):
     }
     # data sets x methods x proportions, by hand
     assert counts == {
+        "choices": 2 * 23 * 3 * 3,
         "pooled": 2 * 3 * 3,
         "rivals": 2 * 25 * 9,
         "rivals_half": 2 * 25 * 1,

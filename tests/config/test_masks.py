@@ -33,6 +33,18 @@ def test_it_has_what_the_other_has_but_for_masks_and_printed_numbers(paper):
         )
 
 
+def test_only_experiments_that_name_it_have_it(paper):
+    config = validate(with_single(paper, table2=ONE, table4={"methods": ["sarl"]}))
+    assert config["experiments"]["table2"]["datasets"] == ["voc2007", "one"]
+    assert config["experiments"]["table4"]["datasets"] == ["coco2014", "voc2007"]
+    runs = plan.runs(config, method="sarl", prop=0.5, seed=0)
+    assert {run.split("/")[0] for run in runs} == {"coco2014", "voc2007"}
+    contents = {"title": "All", "layout": "proportions"}
+    spec = plan.spec(config, contents, method="sarl")
+    names = [entry["name"] for entry in spec["datasets"]]
+    assert names == ["coco2014", "voc2007"]
+
+
 def test_doctor_counts_its_features_once(paper, tmp_path):
     paper = {**paper, "results": str(tmp_path)}
     config = validate(with_single(paper, table2=ONE))

@@ -153,6 +153,14 @@ def test_aliases_that_multiply_take_no_time(tmp_path, paper):
         configuration.validate({**paper, "a0": content["a38"]})
 
 
+def test_json_is_read_as_snakemake_reads_it(tmp_path):
+    (tmp_path / "c.json").write_text('{\n\t"logs": "l",\n\t"seeds": [0, 1]\n}')
+    assert files.read(tmp_path / "c.json") == {"logs": "l", "seeds": [0, 1]}
+    (tmp_path / "c.json").write_text('{"logs": "l", "logs": "m"}')
+    with pytest.raises(UserError, match="the key logs stands twice; keep one"):
+        files.read(tmp_path / "c.json")
+
+
 def test_a_merge_key_is_no_key_twice(tmp_path):
     (tmp_path / "c.yaml").write_text("a: &x {lr: 1}\nb: {<<: *x, lr: 2}\nc: {<<: *x}\n")
     assert files.read(tmp_path / "c.yaml")["b"] == {"lr": 2}

@@ -45,7 +45,7 @@ def test_the_configuration_is_valid(page, repository):
 
 def test_the_commands_target_is_an_ablation_of_configured_methods(page, repository):
     assert set(re.findall(r"snakemake (\w+)", page)) == {
-        *("ablation_rivals", "ablation_rivals_half")
+        *("ablation_rivals", "ablation_rivals_half", "tuning")
     }
     config = validate(yaml.safe_load((repository / "config.yaml").read_text()))
     assert "rivals" in ablations.names() and "rivals" not in config["ablations"]

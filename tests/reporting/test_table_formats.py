@@ -9,8 +9,16 @@ from html.parser import HTMLParser
 import pytest
 
 from mlrpl.__main__ import main
-from mlrpl.reporting import table_latex, table_markdown
-from mlrpl.reporting.table_grid import best_cells, to_grid
+from mlrpl.reporting import table_html, table_latex, table_markdown
+from mlrpl.reporting.table_grid import (
+    Grid,
+    Group,
+    Head,
+    Line,
+    Text,
+    best_cells,
+    to_grid,
+)
 from support.synthetic_metrics import write_run
 from support.tables import NINE, PUBLISHED, build, spec
 
@@ -174,6 +182,13 @@ def test_headings_of_the_html_are_aligned_as_their_numbers(written):
     numbers = [attrs.get("class") for tag, attrs in cells if tag == "td"]
     assert set(numbers) == {"n"}
     assert sum(attrs.get("scope") == "row" for _, attrs in cells) == 11
+
+
+def test_a_page_is_a_part_of_another_one():
+    grid = Grid("h2 & match2", [Head("h2")], [Group("", [Line([Text("a+b")])])])
+    part = table_html.body_of(table_html.to_html(grid))
+    assert part.startswith('<h4 class="title">h2 &amp; match2</h4>')
+    assert "a<wbr>+b" in part and "<style>" not in part and "<body>" not in part
 
 
 def latex_cells(text):

@@ -44,7 +44,7 @@ def commands(repository: Path, program: str) -> list[str]:
     for page in pages(repository):
         text = page.read_text(encoding="utf-8")
         lines = [
-            line.split("  #")[0].strip()
+            line.split(" #")[0].strip()
             for _, language, block in FENCE.findall(text)
             if language == "sh"
             for line in re.sub(r"\\\n\s*", "", block).splitlines()

@@ -29,6 +29,8 @@ for word in words:
         flags[name].append(word)
 SUFFIXES = dict.fromkeys(["table", "localisation"], (".csv", ".md", ".tex", ".html"))
 SUFFIXES |= dict.fromkeys(["figure", "curves", "pictures"], (".pdf", ".png"))
+SUFFIXES |= {"cost": (".csv", ".md")}
+SUFFIXES |= {"compare": (".csv", ".md", ".json", "_classes.csv")}
 RUN = ("weights.safetensors", "history.csv", "scores.h5", "run.json")
 if words[0] == "train":
     outputs = [f"{flags['--output-dir'][0]}/{name}" for name in RUN]

@@ -61,7 +61,6 @@ def test_examples_get_the_choice_and_maps_where_they_are_shown(run):
     assert choice == {"count": 2, "labels": 3, "seed": 0, "names": {"mine": ["a.jpg"]}}
     assert "--features results/features/mine/test/0.h5" in text
     text = (folder / "figure6/mine.h5").read_text()
-    assert "--features" not in text
     assert "/sarl/" in text and "/coop/" in text
     assert not (folder / "figure9/voc2007.h5").exists()
 
@@ -72,7 +71,8 @@ def test_another_choice_draws_one_figure_anew(run):
     run.overlay({"experiments": experiments})
     plan = run.plan()
     run.overlay(overlay())
-    assert job_counts(plan) == {"examples": 2, "figure6": 1, "all": 1}
+    again = {"examples": 2, "figure6": 1, "overview": 1, "all": 1}
+    assert job_counts(plan) == again
     for job in jobs(plan, "examples"):
         assert "figure=figure6" in job["wildcards"]
 

@@ -19,6 +19,7 @@ from mlrpl.runtime import faults, forkclient, streams
 
 COMMANDS = {
     "doctor": "say what is there, missing and needed, before a long run",
+    "check": "read every picture and label of the data sets, and name all faults",
     "download": "fetch one file and check that it is whole",
     "index": "read a data set's image list and label matrix",
     "boxes": "where the objects of a split are, as its annotations have them",
@@ -42,6 +43,7 @@ COMMANDS = {
     "table": "a table as CSV, Markdown and LaTeX beside the published numbers",
     "figure": "a figure as PDF and PNG beside the published numbers",
     "compare": "methods against one of them, or two folders of results, with intervals",
+    "cost": "hours, memory and energy of finished runs, added up",
     "runs": "what has run and its mAP, or two runs class by class",
     "curves": "training curves of some runs as PDF and PNG",
     "per_class": "the AP of each class, one column a method, as an HTML page",
@@ -61,7 +63,7 @@ NOT_WHOLE = (
 )
 
 # Commands whose product is what they print; what others print beside a file is a note.
-PRINTED = ("bench", "doctor", "methods", "runs", "completion")
+PRINTED = ("bench", "check", "doctor", "methods", "predict", "runs", "completion")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -316,6 +316,11 @@ def experiment(name):
 
 
 def spec(contents, **runs):
+    """Parameter of a table or figure: the JSON of its contents (`spec_text`)."""
+    return literal(spec_text(contents, **runs))
+
+
+def spec_text(contents, **runs):
     """The JSON of a table's or a figure's contents, runs as `settings` takes them."""
     name = READING["ablation"]
     where = f"ablation {name}" if name else f"{contents.get('title')}"
@@ -325,20 +330,34 @@ def spec(contents, **runs):
         specs.check(where, found)
     except UserError as error:
         one_line(error)
-    return literal(json.dumps(found, sort_keys=True))
+    return json.dumps(found, sort_keys=True)
 
 
-def shown(printed=(), **runs):
+def shown(printed=(), interval=False, epoch="last", **runs):
     """What a table or figure is made of: metrics and printed numbers.
 
     The runs are as `settings` takes them; `printed` names files in workflow/published.
+    With `interval` the resamples of an epoch's test images belong to it.
     """
+    resamples = settings(**runs, file=f"resamples_{epoch}.h5") if interval else []
     return {
         "metrics": settings(**runs),
         "published": [
             os.path.relpath(WORKFLOW / f"published/{name}.csv") for name in printed
         ],
+        "resamples": resamples,
     }
+
+
+def with_intervals(name):
+    """What `shown` and `spec` take for an experiment that asks for intervals."""
+    wanted = config["experiments"].get(name, {}).get("interval", False)
+    return {"interval": True} if wanted else {}
+
+
+def resamples_of(wildcards, input):
+    """Parameter of a table or figure: its resamples, of which there may be none."""
+    return plan.flags({"resamples": list(input.resamples)})
 
 
 def reported(path, labels, category=None, caption=None, folded=False):
@@ -373,8 +392,12 @@ def first_page(files):
         for name, contents in ABLATION_CONTENTS.items():
             said = {"title": name, "caption": contents["caption"]}
             found[path.replace("<ablation>", name)] = {**item, **said}
-    order = sorted(found, key=lambda path: path.endswith(".csv"))
-    return {path: found[path] for path in order if path in asked}
+
+    def place(path):
+        number = re.match(r"(?:Table|Figure) (\d+)", found[path]["title"])
+        return path.endswith(".csv"), int(number.group(1)) if number else 1000
+
+    return {path: found[path] for path in sorted(found, key=place) if path in asked}
 
 
 def with_cost(name):
@@ -408,13 +431,6 @@ def run_files(wildcards):
         "scores": [f"<results>/runs/{run}/scores.h5" for run in runs],
         "known": [f"{known}/{mask}.npy" for mask in sorted(masks)],
     }
-
-
-def map_shards(wildcards):
-    """Input function: the maps of the test images, for a figure that shows them."""
-    if EXAMPLES[wildcards.figure] == "scores":
-        return []
-    return maps_of_test(wildcards)
 
 
 def maps_of_test(wildcards):
@@ -467,11 +483,11 @@ def ablation(printed=(), kind="table", **given):
         contents = {"kind": "curve", **contents}
     path = WORKFLOW / f"ablations/{name}.smk"
     ABLATION_CONTENTS[name] = {
-        # As text: what `of_ablation` returns is a function already.
-        "spec": spec({"title": name, **contents}, **runs)(None),
+        "spec": spec_text({"title": name, **contents}, **runs),
         "caption": ablations.caption(path) or contents.get("title", name),
     }
-    return shown(printed, **runs)
+    resampled = {k: contents[k] for k in ("interval", "epoch") if k in contents}
+    return shown(printed, **resampled, **runs)
 
 
 def of_ablation(key):

@@ -20,7 +20,7 @@ rule examples:
         index=of_images("<results>/data/{dataset}/test.h5"),
         glove=of_images("<results>/data/{dataset}/glove.npy"),
         clip=of_images("<results>/clip/{dataset}.safetensors"),
-        features=map_shards,
+        features=maps_of_test,
     output:
         "<results>/examples/{figure}/{dataset}.h5",
     log:
@@ -36,13 +36,13 @@ rule examples:
         code=code("prediction.examples"),
         kind=lambda w: EXAMPLES[w.figure],
         runs=lambda w, input: list(map(os.path.dirname, input.record)),
-        features=lambda w, input: plan.flags({"features": input.features}),
         choice=lambda w: json.dumps(
             config["experiments"][w.figure]["pictures"], sort_keys=True
         ),
     shell:
-        "python -m mlrpl examples {params.kind} --runs {params.runs:q}"
-        " --index {input.index:q} --images {input.images:q} {params.features}"
+        "python -m mlrpl examples {params.kind:q} --runs {params.runs:q}"
+        " --index {input.index:q} --images {input.images:q}"
+        " --features {input.features:q}"
         " --choice {params.choice:q} --output {output:q} &> {log:q}"
 
 

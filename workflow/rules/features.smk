@@ -88,6 +88,8 @@ rule features:
         "<results>/features/{dataset}/{split}/{shard}.h5",
     log:
         "<logs>/features/{dataset}/{split}/{shard}.log",
+    benchmark:
+        "<logs>/features/{dataset}/{split}/{shard}.tsv"
     conda:
         "../../envs/mlrpl.yaml"
     threads: config["threads"]["features"]

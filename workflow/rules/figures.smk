@@ -24,10 +24,11 @@ rule figure:
     params:
         code=code("reporting.results", "reporting.figures", "reporting.class_figure"),
         spec=None,
+        resamples=resamples_of,
         prefix=subpath(output.pdf, strip_suffix=".pdf"),
     shell:
         "python -m mlrpl figure --spec {params.spec:q} --published {input.published:q}"
-        " --metrics {input.metrics:q} --output {params.prefix:q} &> {log:q}"
+        " --metrics {input.metrics:q} {params.resamples} --output {params.prefix:q} &> {log:q}"
 
 
 # What ablations that are figures inherit: all but `input`, which their files give.
@@ -47,7 +48,9 @@ use rule figure as figure_ablation with:
 
 use rule figure as figure4 with:
     input:
-        **shown(["table2", "figure4"], **experiment("figure4")),
+        **shown(
+            ["table2", "figure4"], **with_intervals("figure4"), **experiment("figure4")
+        ),
     output:
         **figure_files(
             "<results>/figures/figure4",
@@ -71,6 +74,7 @@ use rule figure as figure4 with:
                     "baseline": "sarl+visual=semantic_attention",
                     "published": "SD - SA",
                 },
+                **with_intervals("figure4"),
             },
             **experiment("figure4"),
         ),
@@ -78,7 +82,9 @@ use rule figure as figure4 with:
 
 use rule figure as figure7 with:
     input:
-        **shown(["table2", "figure7"], **experiment("figure7")),
+        **shown(
+            ["table2", "figure7"], **with_intervals("figure7"), **experiment("figure7")
+        ),
     output:
         **figure_files(
             "<results>/figures/figure7",
@@ -99,6 +105,7 @@ use rule figure as figure7 with:
                     "baseline": "sarl+loss=p_bce",
                     "published": "P-ASL - P-BCE",
                 },
+                **with_intervals("figure7"),
             },
             **experiment("figure7"),
         ),
@@ -106,7 +113,9 @@ use rule figure as figure7 with:
 
 use rule figure as figure8 with:
     input:
-        **shown(["table2", "figure8"], **experiment("figure8")),
+        **shown(
+            ["table2", "figure8"], **with_intervals("figure8"), **experiment("figure8")
+        ),
     output:
         **figure_files(
             "<results>/figures/figure8",
@@ -126,6 +135,7 @@ use rule figure as figure8 with:
                     {"x": "gamma_pos", "fixed": {"gamma_neg": 2}},
                     {"x": "gamma_neg", "fixed": {"gamma_pos": 1}},
                 ],
+                **with_intervals("figure8"),
             },
             **experiment("figure8"),
         ),

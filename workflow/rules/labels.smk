@@ -23,4 +23,4 @@ rule drop:
         masks=lambda w: DATASETS[w.dataset]["masks"],
     shell:
         "python -m mlrpl drop --index {input.index:q} --prop {wildcards.prop:q}"
-        " --seed {wildcards.seed:q} --masks {params.masks} --output {output:q} &> {log:q}"
+        " --seed {wildcards.seed:q} --masks {params.masks:q} --output {output:q} &> {log:q}"

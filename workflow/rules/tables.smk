@@ -25,10 +25,11 @@ rule table:
     params:
         code=code("reporting.results", "reporting.tables", "reporting.table_formats"),
         spec=None,
+        resamples=resamples_of,
         prefix=subpath(output.csv, strip_suffix=".csv"),
     shell:
         "python -m mlrpl table --spec {params.spec:q} --published {input.published:q}"
-        " --metrics {input.metrics:q} --output {params.prefix:q} &> {log:q}"
+        " --metrics {input.metrics:q} {params.resamples} --output {params.prefix:q} &> {log:q}"
 
 
 # What ablations that are tables inherit: all but `input`, which their files give.
@@ -48,7 +49,7 @@ use rule table as table_ablation with:
 
 use rule table as table2 with:
     input:
-        **shown(["table2"], **experiment("table2")),
+        **shown(["table2"], **with_intervals("table2"), **experiment("table2")),
     output:
         **table_files(
             "<results>/tables/table2",
@@ -64,6 +65,7 @@ use rule table as table2 with:
                 **with_cost("table2"),
                 "title": "mAP at $proportions known labels",
                 "layout": "proportions",
+                **with_intervals("table2"),
             },
             **experiment("table2"),
         ),
@@ -71,7 +73,7 @@ use rule table as table2 with:
 
 use rule table as table3 with:
     input:
-        **shown(["table3"], **experiment("table3")),
+        **shown(["table3"], **with_intervals("table3"), **experiment("table3")),
     output:
         **table_files(
             "<results>/tables/table3",
@@ -88,6 +90,7 @@ use rule table as table3 with:
                 "title": "OF1 and CF1, averaged over $proportions known labels",
                 "layout": "averages",
                 "metrics": ["OF1", "CF1"],
+                **with_intervals("table3"),
             },
             **experiment("table3"),
         ),
@@ -95,7 +98,7 @@ use rule table as table3 with:
 
 use rule table as table4 with:
     input:
-        **shown(["table4"], **experiment("table4")),
+        **shown(["table4"], **with_intervals("table4"), **experiment("table4")),
     output:
         **table_files(
             "<results>/tables/table4",
@@ -111,6 +114,7 @@ use rule table as table4 with:
                 **with_cost("table4"),
                 "title": "mAP of the baseline with one module, the other, and both",
                 "layout": "proportions",
+                **with_intervals("table4"),
             },
             **experiment("table4"),
         ),

@@ -4,9 +4,6 @@ import argparse
 
 from mlrpl.errors import UserError
 
-# Fewer leave no resample beyond the ends of an interval of 95 %.
-FEWEST_RESAMPLES = 100
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -16,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run folders, folders above them, or files of `mlrpl resample`",
     )
     parser.add_argument(
-        "--against", metavar="METHOD", help="the method that the others are compared to"
+        "--against",
+        metavar="METHOD",
+        help="the method that the others are compared to; or JSON, one for each",
     )
     parser.add_argument(
         "--runs",
@@ -41,10 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--titles",
-        nargs="+",
-        default=[],
-        metavar="NAME=TITLE",
-        help="what to call methods and data sets",
+        default="{}",
+        metavar="JSON",
+        help='what to call methods and data sets: {"sarl": "SARL"}',
     )
     parser.add_argument(
         "--output", required=True, metavar="PREFIX", help="writes PREFIX.csv .md .json"
@@ -64,42 +62,52 @@ def run(args: argparse.Namespace) -> None:
         return
     if not args.places or not args.against:
         raise UserError("give RUN ... --against METHOD, or --runs A B")
-    check_resamples(args.resamples)
     if not 0.5 <= args.level < 1:
         raise UserError(f"--level: {args.level} is not allowed; give 0.5 to 0.999")
 
     from mlrpl.reporting import comparisons as report
-    from mlrpl.statistics import comparisons
+    from mlrpl.statistics import comparisons, resampling
     from mlrpl.statistics.run_folders import load_runs
 
-    indexes = _pairs("--index", args.index)
+    resampling.check(args.resamples)
+    indexes, titles = _indexes(args.index), _texts("--titles", args.titles)
     runs = comparisons.grids(
         load_runs(args.places, args.epoch, args.resamples, indexes)
     )
-    rows = comparisons.compare(runs, args.against, args.metric, args.level)
-    classes = comparisons.by_class(runs, args.against, args.level)
+    against = args.against
+    if against.lstrip().startswith("{"):
+        against = _texts("--against", against)
+    rows = comparisons.compare(runs, against, args.metric, args.level)
+    classes = comparisons.by_class(runs, against, args.level)
     report.write(
         *(rows, classes, args.level),
-        titles=_pairs("--titles", args.titles),
+        titles=titles,
         prefix=args.output,
     )
     print(Path(f"{args.output}.md").read_text(encoding="utf-8"), end="")
 
 
-def check_resamples(number: int) -> None:
-    """Refuse a number of resamples that no interval can be made of."""
-    if number < FEWEST_RESAMPLES:
-        raise UserError(
-            f"--resamples: {number} is not allowed; give at least {FEWEST_RESAMPLES}"
-        )
-
-
-def _pairs(flag: str, words: list[str]) -> dict[str, str]:
-    # A method's name has equals signs of its own: sarl+loss=p_bce=Title.
-    pairs = {}
+def _indexes(words: list[str]) -> dict[str, str]:
+    found = {}
     for word in words:
-        name, equals, value = word.rpartition("=")
-        if not equals or not name or not value:
-            raise UserError(f"{flag}: {word} is not NAME=VALUE; write it so")
-        pairs[name] = value
-    return pairs
+        name, equals, path = word.partition("=")
+        if not equals or not name or not path:
+            raise UserError(f"--index: {word} is not DATASET=PATH; write it so")
+        found[name] = path
+    return found
+
+
+def _texts(flag: str, text: str) -> dict[str, str]:
+    import json
+
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{flag}: is not JSON ({error}); quote it as one word") from (
+            error
+        )
+    if not isinstance(found, dict) or not all(
+        isinstance(title, str) for title in found.values()
+    ):
+        raise UserError(f'{flag}: is no object of texts; give {{"sarl": "SARL"}}')
+    return found

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", required=True, help="index of the test images")
     parser.add_argument("--images", required=True, help="their archive or folder")
     parser.add_argument(
-        "--features", nargs="*", default=[], metavar="HDF5", help="for maps: all shards"
+        "--features", nargs="+", required=True, metavar="HDF5", help="all shards"
     )
     parser.add_argument(
         "--choice",

@@ -16,6 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics", nargs="*", default=[], help="metrics.json files of the settings"
     )
     parser.add_argument(
+        "--resamples",
+        nargs="*",
+        default=[],
+        help="files of `mlrpl resample`, where the spec asks for intervals",
+    )
+    parser.add_argument(
         "--output", required=True, metavar="PREFIX", help="writes PREFIX.pdf .png"
     )
 
@@ -24,6 +30,7 @@ def run(args: argparse.Namespace) -> None:
     from mlrpl.reporting import class_figure, figure_drawing, figures, results
     from mlrpl.reporting.published import load_published
     from mlrpl.reporting.specs import load_spec
+    from mlrpl.statistics.resample_files import Resamples
 
     spec = load_spec(args.spec, "figure")
     if spec["kind"] == "classes":
@@ -31,6 +38,8 @@ def run(args: argparse.Namespace) -> None:
         drawn = class_figure.draw(panels)
     else:
         runs = results.load_metrics(args.metrics, {"known": False})
-        panels = figures.build(spec, runs, load_published(args.published))
+        printed = load_published(args.published)
+        resamples = map(Resamples.load, args.resamples)
+        panels = figures.build(spec, runs, printed, resamples)
         drawn = figure_drawing.draw(panels)
     figure_drawing.write(drawn, args.output, spec["title"])

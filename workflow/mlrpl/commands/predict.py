@@ -5,9 +5,13 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from mlrpl.errors import UserError
+
+if TYPE_CHECKING:
+    from mlrpl.prediction.scoring import Scored
+    from mlrpl.prediction.trained import Trained
 
 # Classes of a picture that are written where --top is not given.
 LISTED, MAPPED = 5, 3
@@ -112,7 +116,7 @@ def run(args: argparse.Namespace) -> None:
                 continue
             output.write(one)
             if args.maps is not None:
-                _draw(one, trained.classes, args.top or MAPPED, args.maps, drawn)
+                _draw(one, trained, args.top or MAPPED, args.maps, drawn)
         output.close()
     if faults:
         raise UserError(
@@ -137,7 +141,7 @@ def _opened(path: str | None) -> Iterator[TextIO]:
 
 
 def _draw(
-    scored: Any, classes: tuple[str, ...], top: int, folder: str, drawn: dict[str, int]
+    scored: "Scored", trained: "Trained", top: int, folder: str, drawn: dict[str, int]
 ) -> None:
     """Write a picture's maps as FOLDER/NAME.png, or NAME-2.png if that is another's."""
     from pathlib import Path
@@ -146,8 +150,9 @@ def _draw(
     from mlrpl.runtime.storage import atomic_path
 
     best = (-scored.probabilities).argsort(kind="stable")[:top]
-    captions = [f"{scored.probabilities[c]:.2f} {classes[c]}" for c in best]
-    picture = read_picture(scored.path, side=320)
+    captions = [f"{scored.probabilities[c]:.2f} {trained.classes[c]}" for c in best]
+    data, turned = Path(scored.path).read_bytes(), trained.preparation.exif_rotation
+    picture = read_picture(data, side=320, exif_rotation=turned)
     image = strip(
         picture,
         [scored.attention[c] for c in best],

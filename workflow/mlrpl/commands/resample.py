@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mlrpl.commands.compare import check_resamples
+    from mlrpl.statistics import resampling
     from mlrpl.statistics.resample_files import SETTING, resample
 
-    check_resamples(args.resamples)
+    resampling.check(args.resamples)
     setting = {name: getattr(args, name) for name in SETTING}
     files = (args.scores, args.index)
     resample(setting, *files, args.epoch, args.resamples).save(args.output)

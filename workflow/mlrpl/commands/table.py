@@ -16,6 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metrics", nargs="*", default=[], help="metrics.json files of the settings"
     )
     parser.add_argument(
+        "--resamples",
+        nargs="*",
+        default=[],
+        help="files of `mlrpl resample`, where the spec asks for intervals",
+    )
+    parser.add_argument(
         "--output",
         required=True,
         metavar="PREFIX",
@@ -26,9 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from mlrpl.reporting import published, results, table_formats, tables
     from mlrpl.reporting.specs import load_spec
+    from mlrpl.statistics.resample_files import Resamples
 
     spec = load_spec(args.spec, "table")
     extras = {**tables.extras(spec), "known": False}
     runs = results.load_metrics(args.metrics, extras)
-    table = tables.build(spec, runs, published.load_published(args.published))
+    printed = published.load_published(args.published)
+    resamples = map(Resamples.load, args.resamples)
+    table = tables.build(spec, runs, printed, resamples)
     table_formats.write(table, args.output)

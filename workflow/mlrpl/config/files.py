@@ -5,6 +5,7 @@ them the KEY=VALUE of `--config`. A workflow profile may name such files, too.
 """
 
 import contextlib
+import json
 from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -134,7 +135,7 @@ def parse(text: str, where: str) -> Any:
         UserError: it is not YAML, has a tag of a program, or a key twice.
     """
     try:
-        content = yaml.load(text, Loader=_Loader)
+        content = _content(text)
         if too_deep(content):
             raise RecursionError
         return content
@@ -145,6 +146,23 @@ def parse(text: str, where: str) -> Any:
     except UNREADABLE as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{where}: is not YAML ({reason}); correct it") from error
+
+
+def _content(text: str) -> Any:
+    """Read JSON, which may have tabs that YAML refuses, or YAML."""
+    if text.lstrip().startswith("{"):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(text, object_pairs_hook=_each_once)
+    return yaml.load(text, Loader=_Loader)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Twice(f"the key {key} stands twice")
+        found[key] = value
+    return found
 
 
 class _Twice(Exception):

@@ -1,11 +1,13 @@
 """What YAML may hold and the configuration may not, whatever the key."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlrpl.errors import UserError
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # Mappings and lists in one another; the schema goes down to eight.
 DEEPEST = 40
 
@@ -48,7 +50,7 @@ def _faults(
             place = f"{where}.{key}" if where else f"{key}"
             if not isinstance(key, str):
                 yield place, f'YAML reads this name as {kind_of(key)}; write "{key}"'
-            elif not key.isprintable():
+            elif CONTROL.search(key):
                 yield place, "has a line break or the like in its name; take it out"
             else:
                 yield from _faults(part, place, depth + 1, seen)

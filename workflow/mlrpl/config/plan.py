@@ -51,7 +51,8 @@ def runs(
 ) -> list[str]:
     """Return the folder of every combination, each once, in the order given.
 
-    Whatever is left out is everything that the configuration has. Each group in `also`
+    Whatever is left out is everything that the configuration has; of the data sets,
+    those with images of their own (`own_images`). Each group in `also`
     is a mapping of these four, whose combinations follow.
 
     Raises:
@@ -59,7 +60,7 @@ def runs(
     """
     methods = (canonical(config, name) for name in _many(method, config["methods"]))
     combinations = itertools.product(
-        _many(dataset, config["datasets"]),
+        _many(dataset, own_images(config)),
         methods,
         map(proportion, _many(prop, config["proportions"])),
         _many(seed, config["seeds"]),
@@ -134,7 +135,8 @@ def spec(
     groups = [{"dataset": dataset, "method": method, "prop": prop, "seed": seed}, *also]
 
     def every(key: str, everything: str) -> list:
-        each = (_many(group.get(key), config[everything]) for group in groups)
+        whole = own_images(config) if key == "dataset" else config[everything]
+        each = (_many(group.get(key), whole) for group in groups)
         return list(dict.fromkeys(itertools.chain(*each)))
 
     entries = {}
@@ -217,6 +219,12 @@ def _dataset_entry(config: Mapping[str, Any], name: str) -> dict[str, str]:
     if dataset["published"] is not None:
         entry["published"] = dataset["published"]
     return entry
+
+
+def own_images(config: Mapping[str, Any]) -> list[str]:
+    """Return the data sets with images of their own; others have to be named."""
+    entries = config["datasets"].items()
+    return [name for name, entry in entries if entry["same_images_as"] is None]
 
 
 def images_of(config: Mapping[str, Any], dataset: str) -> str:

@@ -297,12 +297,18 @@ def _check_experiment(
             )
     groups = {where: experiment, f"{where}.systems": experiment.get("systems") or {}}
     masks.check_proportions(groups, config["datasets"])
-    for key, group in groups.items():
-        for method in group.get("methods", []):
-            try:
-                plan.canonical(config, method)
-            except UserError as error:
-                raise UserError(f"config key {key}.methods: {error}") from None
+    named = [
+        (f"{key}.methods", method)
+        for key, group in groups.items()
+        for method in group.get("methods", [])
+    ]
+    if experiment.get("against") is not None:
+        named.append((f"{where}.against", experiment["against"]))
+    for key, method in named:
+        try:
+            plan.canonical(config, method)
+        except UserError as error:
+            raise UserError(f"config key {key}: {error}") from None
 
 
 def _leave_to_boxes(config: dict[str, Any]) -> None:
@@ -317,7 +323,8 @@ def _leave_to_boxes(config: dict[str, Any]) -> None:
                 f"config key experiments.localisation.datasets: {name} has no boxes, "
                 f"which the formats {' and '.join(BOXES)} have; leave it out"
             )
-    experiment.setdefault("datasets", with_boxes)
+    own = set(plan.own_images(config))
+    experiment.setdefault("datasets", [name for name in with_boxes if name in own])
     if not experiment["datasets"]:
         del config["experiments"]["localisation"]
 
@@ -326,7 +333,7 @@ def _check_datasets(
     where: str, entry: dict[str, Any], config: Mapping[str, Any]
 ) -> None:
     """Check the data sets of an experiment or a tuning; by default it has all."""
-    entry.setdefault("datasets", list(config["datasets"]))
+    entry.setdefault("datasets", plan.own_images(config))
     for dataset in entry["datasets"]:
         if dataset not in config["datasets"]:
             raise UserError(

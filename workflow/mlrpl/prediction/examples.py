@@ -8,19 +8,19 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from PIL import Image
 
 from mlrpl.archives.formats import open_archive
 from mlrpl.data.index import Index
+from mlrpl.encoder.images import TURNED
 from mlrpl.errors import UserError
 from mlrpl.methods.attention import attention, check_attention
 from mlrpl.prediction.choice import Choice, confident_errors, drawn
 from mlrpl.prediction.overlays import read_picture
 from mlrpl.prediction.runs import find_layout, load_run
-from mlrpl.runtime.storage import atomic_path
+from mlrpl.runtime import hdf5
 from mlrpl.training.feature_cache import FeatureCache
 
 # What a figure shows of an image: maps of its best classes, scores of several runs, or
@@ -79,7 +79,7 @@ class Examples:
 
     def save(self, path: str | PathLike) -> None:
         """Write them as HDF5; equal examples give equal bytes."""
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        with hdf5.writing(path) as file:
             file.attrs["kind"], file.attrs["dataset"] = self.kind, self.dataset
             file.attrs["runs"] = json.dumps(list(self.runs))
             for number, row in enumerate(self.rows):
@@ -100,23 +100,23 @@ class Examples:
         Raises:
             UserError: the file is missing, damaged or something else.
         """
-        try:
-            with h5py.File(path, "r") as file:
-                rows = []
-                for group in file.values():
-                    texts = json.loads(group.attrs["texts"])
-                    for key in ("present", "unknown", "shown", "probabilities"):
-                        texts[key] = tuple(texts[key])
-                    data = {"maps": group["maps"][:]}
-                    data["picture"] = group["picture"][:].tobytes()
-                    rows.append(Example(**texts, **data))
-                runs = json.loads(file.attrs["runs"])
-                named = str(file.attrs["kind"]), str(file.attrs["dataset"])
-                return cls(*named, runs, rows)
-        except (OSError, KeyError, ValueError, TypeError) as error:
-            raise UserError(
-                f"{path}: is not a file of examples; make it with `mlrpl examples`"
-            ) from error
+        with hdf5.reading(
+            path,
+            missing="make it with `mlrpl examples`",
+            damaged="is not a file of examples",
+            remedy="make it with `mlrpl examples`",
+        ) as file:
+            runs = json.loads(hdf5.text_of(file, "runs"))
+            named = hdf5.text_of(file, "kind"), hdf5.text_of(file, "dataset")
+            rows = []
+            for group in file.values():
+                texts = json.loads(group.attrs["texts"])
+                for key in ("present", "unknown", "shown", "probabilities"):
+                    texts[key] = tuple(texts[key])
+                data = {"maps": group["maps"][:]}
+                data["picture"] = group["picture"][:].tobytes()
+                rows.append(Example(**texts, **data))
+            return cls(*named, runs, rows)
 
 
 def gather(
@@ -134,7 +134,7 @@ def gather(
         index: the test images.
         images: their archive or folder.
         runs: folders of the runs.
-        features: all shards of the test images; where no map is asked for, none.
+        features: all shards of the test images.
         choice: which images. Of failures only their number counts: they are each
             run's own (`choice.confident_errors`).
 
@@ -157,9 +157,11 @@ def gather(
             for row in drawn(index, choice)
             for number, (ranking, _, _) in enumerate(rankings)
         ]
-    maps = _maps(kind, index, runs, features, asked)
+    cache = FeatureCache(features)
+    maps = _maps(kind, index, runs, cache, asked)
     described = [find_layout(run).record for run in runs]
     keys = ("method", "prop", "seed")
+    turned = cache.provenance["interpolation"] == TURNED
     with open_archive(images) as archive:
         rows = [
             Example(
@@ -170,7 +172,7 @@ def gather(
                 shown=tuple(index.classes[c] for c in classes),
                 probabilities=tuple(rankings[number][1][row, list(classes)].tolist()),
                 maps=own,
-                picture=_jpeg(archive.read(index.images[row])),
+                picture=_jpeg(archive.read(index.images[row]), turned),
             )
             for (row, number, classes), own in zip(asked, maps, strict=True)
         ]
@@ -182,15 +184,15 @@ def _ranking(run: Path, index: Index) -> tuple[np.ndarray, np.ndarray, float]:
     """Return a run's last test scores, their probabilities, and its threshold."""
     score = find_layout(run).record["options"]["score"]
     path = run / "scores.h5"
-    try:
-        with h5py.File(path, "r") as file:
-            ranking = file["last"][:]
-            same = file.attrs["images_sha256"] == index.hash()
-            threshold = float(file.attrs["threshold"])
-    except (OSError, KeyError) as error:
-        raise UserError(
-            f"{path}: is not a whole file of scores; train the setting again"
-        ) from error
+    with hdf5.reading(
+        path,
+        missing="train the setting first",
+        damaged="is not a file of scores",
+        remedy="train the setting again",
+    ) as file:
+        ranking = hdf5.array_of(file, "last")[:]
+        same = hdf5.text_of(file, "images_sha256") == index.hash()
+        threshold = float(file.attrs["threshold"])
     if not same or ranking.shape != index.labels.shape:
         raise UserError(
             f"{path}: the scores are of other images than the index of {index.dataset} "
@@ -206,14 +208,13 @@ def _maps(
     kind: str,
     index: Index,
     runs: Sequence[str | PathLike],
-    features: Sequence[str | PathLike],
+    cache: FeatureCache,
     asked: Sequence[tuple[int, int, Sequence[int]]],
 ) -> list[np.ndarray]:
     """Return the attention [K, rows, columns] of the classes of each example."""
     none = np.zeros((0, 0, 0), np.float32)
     if kind == "scores":
         return [none] * len(asked)
-    cache = FeatureCache(features)
     found = []
     loaded: dict[int, Any] = {}
     for row, number, classes in asked:
@@ -232,9 +233,9 @@ def _names(index: Index, row: int, label: int) -> tuple[str, ...]:
     return tuple(index.classes[c] for c in np.flatnonzero(index.labels[row] == label))
 
 
-def _jpeg(data: bytes) -> bytes:
-    """Return a picture in the size that a figure shows."""
+def _jpeg(data: bytes, exif_rotation: bool) -> bytes:
+    """Return a picture in the size that a figure shows, turned as its features were."""
     file = io.BytesIO()
-    small = Image.fromarray(read_picture(io.BytesIO(data), SIDE))
+    small = Image.fromarray(read_picture(data, SIDE, exif_rotation))
     small.save(file, "JPEG", quality=90)
     return file.getvalue()

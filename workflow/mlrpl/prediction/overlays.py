@@ -1,13 +1,13 @@
 """Attention over a picture, as a picture."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import IO
 
 import matplotlib
 import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
+
+from mlrpl.encoder.decoding import decode
 
 # Colours that grow in lightness, so that they can be told in grey too.
 COLOURS = "inferno"
@@ -35,10 +35,19 @@ def overlay(picture: np.ndarray, attention: np.ndarray) -> np.ndarray:
     return ((1 - weight) * grey[..., None] + weight * colours).round().astype(np.uint8)
 
 
-def read_picture(source: str | Path | IO[bytes], side: int) -> np.ndarray:
-    """Return a picture whose longer side is at most `side` pixels, uint8 [H, W, 3]."""
-    with Image.open(source) as file:
-        image = file.convert("RGB")
+def read_picture(data: bytes, side: int, exif_rotation: bool = False) -> np.ndarray:
+    """Return a picture whose longer side is at most `side` pixels, uint8 [H, W, 3].
+
+    Args:
+        data: the file's content.
+        side: in pixels.
+        exif_rotation: as the encoder had it (`encoder.images.Preparation`), so that
+            maps lie where they belong.
+
+    Raises:
+        PictureError: as `encoder.decoding.decode`.
+    """
+    image = decode(data, exif_rotation)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     return np.asarray(image)
 

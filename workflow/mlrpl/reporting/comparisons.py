@@ -79,8 +79,7 @@ def markdown(
     rows: Sequence[Comparison], said: Sequence[str], titles: Mapping[str, str]
 ) -> str:
     """Return a table for each metric, those of parts of the classes, and notes."""
-    against = titles.get(rows[0].against, rows[0].against)
-    lines = [f"# Differences to {against}"]
+    lines = [f"# Differences to {_base(rows, titles) or 'another method'}"]
     for metric in dict.fromkeys(row.metric for row in rows):
         own = [row for row in rows if row.metric == metric]
         whole = [row for row in own if row.classes == ALL_CLASSES]
@@ -94,6 +93,12 @@ def markdown(
                 [row for row in parts if row.classes in FREQUENCIES], "classes", titles
             )
     return "\n".join([*lines, "", *(f"- {note}" for note in said), ""])
+
+
+def _base(rows: Sequence[Comparison], titles: Mapping[str, str]) -> str:
+    """Return what all are compared with; empty if there are several."""
+    bases = {row.against for row in rows}
+    return titles.get(rows[0].against, rows[0].against) if len(bases) == 1 else ""
 
 
 def _widest(rows: Sequence[Comparison]) -> str:
@@ -113,13 +118,15 @@ def _grid(
         f"| data set | method | {' | '.join(map(_heading, keys))} |",
         f"|---|---|{'---:|' * len(keys)}",
     ]
-    for pair in dict.fromkeys((row.dataset, row.method) for row in rows):
+    base = _base(rows, titles)
+    for pair in dict.fromkeys((row.dataset, row.method, row.against) for row in rows):
         cells = {
             getattr(row, across): cell(row)
             for row in rows
-            if (row.dataset, row.method) == pair
+            if (row.dataset, row.method, row.against) == pair
         }
-        named = " | ".join(titles.get(name, name) for name in pair)
+        dataset, method, other = (titles.get(name, name) for name in pair)
+        named = f"{dataset} | {method}" + ("" if base else f" − {other}")
         lines.append(f"| {named} | {' | '.join(cells.get(k, '') for k in keys)} |")
     return lines
 
@@ -147,7 +154,7 @@ def notes(
     rows: Sequence[Comparison], level: float, titles: Mapping[str, str]
 ) -> list[str]:
     """Say what the intervals are, and what they cannot say."""
-    against = titles.get(rows[0].against, rows[0].against)
+    against = _base(rows, titles) or "the other one"
     counts = sorted({len(row.seeds) for row in rows})
     said = [
         f"A method minus {against}, in percentage points, and in brackets the interval "
@@ -161,12 +168,7 @@ def notes(
     elif BCA in kinds:
         said.append("The intervals are BCa.")
     elif PERCENTILE in kinds:
-        said.append(
-            "The intervals are of the percentiles: BCa would need the skewness of the "
-            "seeds, and of so few nothing is known."
-            if any(1 < count < ENOUGH_SEEDS for count in counts)
-            else "The intervals are of the percentiles."
-        )
+        said.append("The intervals are of the percentiles.")
     if "" in kinds:
         said.append("Without an interval: too few images or resamples have a value.")
     if counts[0] == 1:

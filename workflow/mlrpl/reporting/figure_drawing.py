@@ -21,8 +21,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from mlrpl.reporting.figure_model import Panel, Printed
+from mlrpl.reporting.figure_model import Panel, Printed, Series
 from mlrpl.runtime.storage import atomic_path
+from mlrpl.statistics.intervals import LEVEL
 
 PANEL_SIZE = (3.4, 2.6)  # inches
 MARKERS = "osD^vP"
@@ -130,16 +131,40 @@ def style() -> Iterator[None]:
 
 
 def _about_bars(grid: Sequence[Sequence[Panel]]) -> str | None:
-    """Say what error bars are, if there are any."""
+    """Say what error bars and bands are, if there are any."""
     counts = {
         panel.seeds
         for panel in itertools.chain(*grid)
         if any(np.isfinite(series.std).any() for series in panel.series)
     }
-    if not counts:
-        return None
-    seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
-    return f"Bars: ± one sample standard deviation over {seeds} seeds"
+    said = []
+    if counts:
+        seeds = " to ".join(map(str, sorted({min(counts), max(counts)})))
+        said.append(f"Bars: ± one sample standard deviation over {seeds} seeds")
+    if any(s.low is not None for p in itertools.chain(*grid) for s in p.series):
+        said.append(f"Bands: intervals of {100 * LEVEL:g} % (test images and seeds)")
+    return "\n".join(said) or None
+
+
+def _draw_band(
+    axes: Axes, series: Series, colour: tuple, beside: Transform | None
+) -> None:
+    """Draw the intervals: a band along a line, or a thick bar at each single point.
+
+    Args:
+        axes: where to draw.
+        series: with intervals.
+        colour: of the line.
+        beside: where the points are drawn that are not joined; None for a line.
+    """
+    ends = (series.x, series.low, series.high)
+    if beside is None:
+        axes.fill_between(*ends, color=colour, alpha=0.18, linewidth=0, zorder=1)
+    else:
+        look: dict[str, Any] = {"alpha": 0.25, "linewidth": 6, "zorder": 1}
+        axes.vlines(*ends, color=colour, transform=beside, **look)
+        for y in ends[1:]:
+            _make_room(axes, series.x, y)
 
 
 def _draw_panel(axes: Axes, panel: Panel, numbers: dict[str, int]) -> dict[str, Line2D]:
@@ -155,6 +180,7 @@ def _draw_panel(axes: Axes, panel: Panel, numbers: dict[str, int]) -> dict[str, 
     palette = seaborn.color_palette("colorblind")
     for i, series in enumerate(panel.series):
         colour = palette[i % len(palette)]
+        beside = _beside(axes, BESIDE * (i - (len(panel.series) - 1) / 2))
         line = axes.errorbar(
             series.x,
             series.mean,
@@ -168,8 +194,10 @@ def _draw_panel(axes: Axes, panel: Panel, numbers: dict[str, int]) -> dict[str, 
             elinewidth=0.9,
             label=series.label,
             zorder=3,
-            transform=_beside(axes, BESIDE * (i - (len(panel.series) - 1) / 2)),
+            transform=beside,
         )
+        if series.low is not None:
+            _draw_band(axes, series, colour, beside if panel.names else None)
         for bar in line.lines[2]:
             bar.set_linestyle("-")
         for end in (-1, 1):

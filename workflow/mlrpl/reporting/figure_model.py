@@ -15,13 +15,18 @@ class Printed:
 
 @dataclass(frozen=True)
 class Series:
-    """One line: `x` positions, `mean` (nan: not run) and `std` (nan: one seed)."""
+    """One line: `x` positions, `mean` (nan: not run) and `std` (nan: one seed).
+
+    `low` and `high` are the ends of a band around it; None without one.
+    """
 
     label: str
     x: np.ndarray
     mean: np.ndarray
     std: np.ndarray
     printed: list[Printed] = field(default_factory=list)
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ mean over seeds with its sample standard deviation; a point that was not run lea
 gap. `figure_drawing` puts the panels on paper.
 """
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,16 +16,24 @@ import pandas as pd
 from mlrpl.config.method_strings import format_value
 from mlrpl.errors import UserError
 from mlrpl.evaluation.metrics import METRICS
+from mlrpl.reporting.figure_bands import Bands, Points
 from mlrpl.reporting.figure_model import Panel, Printed, Series
 from mlrpl.reporting.known_share import panel_note
 from mlrpl.reporting.published import AVERAGE, lookup
 from mlrpl.reporting.specs import percent, prop_key
+from mlrpl.statistics.resample_files import Resamples
+
+# The ends of intervals around some points, as `Series` takes them.
+Around = Callable[[Points], dict[str, np.ndarray | None]]
 
 SYMBOLS = {"gamma_pos": r"$\gamma_+$", "gamma_neg": r"$\gamma_-$"}
 
 
 def build(
-    spec: dict[str, Any], runs: pd.DataFrame, published: pd.DataFrame
+    spec: dict[str, Any],
+    runs: pd.DataFrame,
+    published: pd.DataFrame,
+    resamples: Iterable[Resamples] = (),
 ) -> list[list[Panel]]:
     """Return the panels of a figure, one list a data set.
 
@@ -32,10 +42,11 @@ def build(
         runs: one row for each setting and epoch, as `results.load_metrics` returns
             them.
         published: printed numbers, as `published.load_published` returns them.
+        resamples: of the runs, where the spec asks for intervals.
 
     Raises:
-        UserError: an unknown metric, no methods, or a method without a place on the
-            horizontal axis.
+        UserError: an unknown metric, no methods, a method without a place on the
+            horizontal axis, or resamples that do not belong together.
     """
     if spec["metric"] not in METRICS:
         raise UserError(
@@ -50,9 +61,11 @@ def build(
         {key: spec[key] for key in ("x", "x_label", "methods") if key in spec}
     ]
     rows = []
+    bands = Bands(spec, resamples)
     for dataset in spec["datasets"]:
         mine = runs[runs["dataset"] == dataset["name"]]
-        rows.append([_panel(spec, p, dataset, mine, published) for p in panels])
+        around = partial(bands.around, dataset["name"])
+        rows.append([_panel(spec, p, dataset, mine, published, around) for p in panels])
     return rows
 
 
@@ -62,6 +75,7 @@ def _panel(
     dataset: dict[str, Any],
     runs: pd.DataFrame,
     published: pd.DataFrame,
+    around: Around,
 ) -> Panel:
     if not panel.get("methods"):
         raise UserError("--spec: methods: there are none; list the methods to draw")
@@ -80,7 +94,7 @@ def _panel(
             & (published["prop"] != AVERAGE)
         ]
     build_series = _over_proportions if over else _over_option
-    ticks, series = build_series(spec, panel, runs, printed)
+    ticks, series = build_series(spec, panel, runs, printed, around)
     known = panel_note(dataset, runs)
     return Panel(
         title=", ".join(filter(None, (plain(dataset["title"]), _title(panel)))),
@@ -106,13 +120,15 @@ def _over_proportions(
     panel: dict[str, Any],
     runs: pd.DataFrame,
     printed: pd.DataFrame,
+    around: Around,
 ) -> tuple[list[tuple[float, str]], list[Series]]:
     """One line a method; the position is the percentage of known labels."""
     props = sorted(spec["proportions"])
     cells = _cells(runs, spec["metric"])
     series = []
     for method in panel["methods"]:
-        values = [cells.get((method["name"], prop_key(p)), _NONE) for p in props]
+        points = [(method["name"], prop_key(p)) for p in props]
+        values = [cells.get(point, _NONE) for point in points]
         lines = [
             Printed(
                 plain(
@@ -132,6 +148,7 @@ def _over_proportions(
                 np.array([round(100 * p, 6) for p in props]),
                 *_columns(values),
                 lines,
+                **around(points),
             )
         )
     shown = [(round(100 * p, 6), percent(p).removesuffix(" %")) for p in props]
@@ -143,6 +160,7 @@ def _over_option(
     panel: dict[str, Any],
     runs: pd.DataFrame,
     printed: pd.DataFrame,
+    around: Around,
 ) -> tuple[list[tuple[float, str]], list[Series]]:
     """One line a proportion; the position is the value of the option."""
     places = [_place(method, panel["x"]) for method in panel["methods"]]
@@ -159,7 +177,8 @@ def _over_option(
     series = []
     for prop in sorted(spec["proportions"]):
         key = prop_key(prop)
-        values = [cells.get((method["name"], key), _NONE) for method in methods]
+        points = [(method["name"], key) for method in methods]
+        values = [cells.get(point, _NONE) for point in points]
         marks: dict[str, list[tuple[float, float]]] = {}
         for position, method in zip(x, methods, strict=True):
             found = printed[
@@ -174,6 +193,7 @@ def _over_option(
                 np.array(x),
                 *_columns(values),
                 [Printed(f"as printed ({t})", p) for t, p in sorted(marks.items())],
+                **around(points),
             )
         )
     return ticks, series

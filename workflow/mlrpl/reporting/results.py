@@ -9,14 +9,17 @@ from typing import Any
 import pandas as pd
 
 from mlrpl.errors import UserError
+from mlrpl.evaluation.calibration import AT_THRESHOLDS, ECE
 from mlrpl.evaluation.metrics import METRICS
 from mlrpl.reporting.known_share import share
 from mlrpl.runtime.storage import atomic_path
 
 SETTING = ["dataset", "method", "prop", "seed"]
 EPOCHS = ("last", "best")
+VALIDATED = "validated"  # a third one, of runs with a validation split
 COLUMNS = [*SETTING, "epoch", "epoch_number", *METRICS]
 PERCENT = 100 + 1e-6  # the most that a metric is, but for rounding
+CALIBRATION = [ECE, *AT_THRESHOLDS]  # further columns, where any run has them
 # Columns out of run.json, and the entry of each that is meant; none: the largest.
 EXTRAS = {"parameters": "total", "seconds": "train", "memory": None}
 
@@ -24,7 +27,9 @@ EXTRAS = {"parameters": "total", "seconds": "train", "memory": None}
 def load_metrics(
     paths: Iterable[str | Path], extras: Mapping[str, bool] | None = None
 ) -> pd.DataFrame:
-    """Return one row for each setting and epoch (last, best), sorted.
+    """Return one row for each setting and epoch, sorted.
+
+    The epochs are `last` and `best`, and `validated` of a run with a validation split.
 
     Args:
         paths: `metrics.json` files, one for each setting.
@@ -34,7 +39,8 @@ def load_metrics(
             all cells whose labels were known in training.
 
     Returns:
-        The columns of `COLUMNS`, then `extras`. `prop` is a number.
+        The columns of `COLUMNS`, those of `CALIBRATION` that there are, then `extras`.
+        `prop` is a number.
 
     Raises:
         UserError: a file that cannot be read, a missing key, or one setting twice.
@@ -42,14 +48,15 @@ def load_metrics(
     rows = []
     for path, metrics in _read_all(paths):
         added = _from_run(Path(path).with_name("run.json"), extras or {})
-        for epoch in EPOCHS:
-            values = dict(metrics[epoch])
+        for epoch in _epochs(metrics):
+            values = metrics[epoch] | metrics.get("calibration", {}).get(epoch, {})
             number = values.pop("epoch")
             setting = {key: metrics[key] for key in SETTING}
             rows.append(
                 {**setting, "epoch": epoch, "epoch_number": number, **values, **added}
             )
-    frame = pd.DataFrame(rows, columns=[*COLUMNS, *(extras or {})])
+    found = [name for name in CALIBRATION if any(name in row for row in rows)]
+    frame = pd.DataFrame(rows, columns=[*COLUMNS, *found, *(extras or {})])
     frame["prop"] = frame["prop"].astype(float)
     return frame.sort_values([*SETTING, "epoch"], kind="stable", ignore_index=True)
 
@@ -67,12 +74,16 @@ def per_class(paths: Iterable[str | Path]) -> pd.DataFrame:
         {**{key: metrics[key] for key in SETTING}, "epoch": epoch, "class": name}
         | {"ap": ap}
         for _, metrics in _read_all(paths)
-        for epoch in EPOCHS
+        for epoch in _epochs(metrics)
         for name, ap in metrics["per_class_ap"][epoch].items()
     ]
     frame = pd.DataFrame(rows, columns=[*SETTING, "epoch", "class", "ap"])
     frame = frame.astype({"prop": float, "ap": float})
     return frame.sort_values([*SETTING, "epoch"], kind="stable", ignore_index=True)
+
+
+def _epochs(metrics: Mapping[str, Any]) -> list[str]:
+    return [*EPOCHS, *([VALIDATED] if VALIDATED in metrics else [])]
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
@@ -114,15 +125,16 @@ def _read_all(paths: Iterable[str | Path]) -> list[tuple[str | Path, dict[str, A
 def _read(path: str | Path) -> dict[str, Any]:
     metrics = _read_json(path)
     missing = [key for key in (*SETTING, *EPOCHS, "per_class_ap") if key not in metrics]
-    for key in (*EPOCHS, "per_class_ap"):
-        if not missing and not isinstance(metrics[key], dict):
+    for key in (*_epochs(metrics), "per_class_ap", "calibration"):
+        value = metrics.get(key, {})  # older files have no calibration
+        if not missing and not isinstance(value, dict):
             raise UserError(
-                f"{path}: its {key} is {_short(metrics[key])}, no mapping; make the "
-                "file with mlrpl evaluate"
+                f"{path}: its {key} is {_short(value)}, no mapping; make the file with "
+                "mlrpl evaluate"
             )
     missing = missing or [
         f"{epoch}.{name}"
-        for epoch in EPOCHS
+        for epoch in _epochs(metrics)
         for name in ("epoch", *METRICS)
         if name not in metrics[epoch]
     ]
@@ -142,7 +154,7 @@ def _wrong(metrics: dict[str, Any]) -> Iterator[str | None]:
             yield f"its {name} is {_short(metrics[name])}, no text"
     yield _outside(metrics["prop"], "prop", 0, 1)
     yield _outside(metrics["seed"], "seed", 0, 2**32 - 1, whole=True)
-    for epoch in EPOCHS:
+    for epoch in _epochs(metrics):
         own = metrics[epoch]
         yield _outside(own["epoch"], f"{epoch}.epoch", 0, 2**53, whole=True)
         for name in METRICS:
@@ -154,6 +166,12 @@ def _wrong(metrics: dict[str, Any]) -> Iterator[str | None]:
         for name, value in classes.items():
             if value is not None:
                 yield _outside(value, f"per_class_ap.{epoch}.{name}", 0, PERCENT)
+        calibrated = metrics.get("calibration", {}).get(epoch, {})
+        if not isinstance(calibrated, dict):
+            yield f"its calibration.{epoch} is {_short(calibrated)}, no mapping"
+            continue
+        for name, value in calibrated.items():
+            yield _outside(value, f"calibration.{epoch}.{name}", 0, PERCENT)
 
 
 def _outside(

@@ -4,7 +4,8 @@ The CSV has one line a row of the table and keeps full precision. Its columns ar
 `dataset`, `dataset_title`, `source` (paper, this run, or difference: this run minus the
 paper), `reference`, `method`, `title`, `metric` (where a row is one metric), `epoch`,
 `seeds`, and then each number with its standard deviation beside it: `0.1`, `0.1_sd`,
-..., `average`, `average_sd`.
+..., `average`, `average_sd`. With intervals their ends follow, `0.1_low`, `0.1_high`,
+and `0.1_interval` says of which kind they are.
 """
 
 from pathlib import Path
@@ -53,6 +54,10 @@ def to_frame(table: Table) -> pd.DataFrame:
             line[column.key] = cell.mean
             if column.kind == "percent":
                 line[f"{column.key}_sd"] = cell.std
+            if column.kind == "percent" and table.level is not None:
+                line[f"{column.key}_low"] = cell.low
+                line[f"{column.key}_high"] = cell.high
+                line[f"{column.key}_interval"] = cell.kind
         lines.append(line)
     frame = pd.DataFrame(lines)
     if "parameters" in frame:

@@ -9,7 +9,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mlrpl.reporting.table_model import DIFFERENCE, PAPER, RUN, Column, Row, Table
+from mlrpl.reporting.table_model import (
+    DIFFERENCE,
+    INTERVAL,
+    PAPER,
+    RUN,
+    Column,
+    Row,
+    Table,
+)
 
 BOLD = "Bold: the best of a column among the rows of one source and data set."
 PRINTED = "printed in the paper"
@@ -35,7 +43,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Line:
-    """A row; `kind` is PAPER, RUN or DIFFERENCE, or empty where there are none."""
+    """A row; `kind` is PAPER, RUN, INTERVAL, DIFFERENCE, or empty without any."""
 
     cells: list[Text]
     kind: str = ""
@@ -90,6 +98,12 @@ def to_grid(table: Table) -> Grid:
         if not groups or groups[-1].parts != parts:
             groups.append(Group(": ".join(parts), [], parts))
         groups[-1].lines.append(Line(texts, row.source))
+        ends = [interval(row, column, table.decimals) for column in table.columns]
+        if table.level is not None and any(ends):
+            label = Text(f"{100 * table.level:g} % interval")
+            blank = [Text("")] * (len(heads) - len(ends) - 1)
+            line = [label, *blank, *map(Text, ends)]
+            groups[-1].lines.append(Line(line, INTERVAL))
     notes = [*table.notes, *([BOLD] if bold else [])]
     return Grid(table.title, heads, groups, notes, ["Data set", "Source"])
 
@@ -118,10 +132,18 @@ def printed(row: Row, column: Column, decimals: int) -> tuple[str, str]:
         return f"{cell.mean:.0f} s", ""
     if column.kind == "bytes":
         return f"{cell.mean / 1e9:.2f} GB", ""
-    if row.source == DIFFERENCE:
+    if row.source == DIFFERENCE or column.kind == "points":
         return signed(cell.mean, decimals), ""
     std = "" if math.isnan(cell.std) else f"{cell.std:.{decimals}f}"
     return f"{cell.mean:.{decimals}f}", std
+
+
+def interval(row: Row, column: Column, decimals: int) -> str:
+    """Return the interval of a cell as text, empty without one."""
+    cell = row.cell(column.key)
+    if math.isnan(cell.low):
+        return ""
+    return f"{cell.low:.{decimals}f}–{cell.high:.{decimals}f}"
 
 
 def signed(value: float, decimals: int) -> str:

@@ -8,7 +8,7 @@ import html
 import re
 
 from mlrpl.reporting.table_grid import Grid, Head, Line, Text
-from mlrpl.reporting.table_model import DIFFERENCE, RUN
+from mlrpl.reporting.table_model import DIFFERENCE, INTERVAL, RUN
 
 STYLE = """\
 :root { color-scheme: light; --ink: #1b1f24; --dim: #57606a; --line: #d0d7de;
@@ -79,7 +79,9 @@ def page(title: str, body: str, style: str = "") -> str:
 def body_of(text: str) -> str:
     """Return what a page that `to_html` returned shows, as a part of another page."""
     found = re.search(r"<body>\n(.*)\n</body>", text, re.DOTALL)
-    return found.group(1).replace("h2", "h4", 2) if found else html.escape(text)
+    if not found:
+        return html.escape(text)
+    return re.sub(r"(</?)h2\b", r"\1h4", found.group(1))
 
 
 def to_fragment(grid: Grid, titled: bool = True) -> str:
@@ -130,7 +132,8 @@ def _heading(heads: list[Head]) -> str:
 
 
 def _line(line: Line, heads: list[Head]) -> str:
-    kinds = {RUN: ' class="own"', DIFFERENCE: ' class="difference"'}
+    below = ' class="difference"'
+    kinds = {RUN: ' class="own"', INTERVAL: below, DIFFERENCE: below}
     cells = [f'<th scope="row">{_breakable(line.cells[0].text)}</th>']
     for cell, head in zip(line.cells[1:], heads[1:], strict=True):
         align = ' class="n"' if head.number else ""

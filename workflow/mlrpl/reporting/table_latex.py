@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from mlrpl.reporting.table_grid import Grid, Head, Line, Text
-from mlrpl.reporting.table_model import DIFFERENCE
+from mlrpl.reporting.table_model import DIFFERENCE, INTERVAL
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -133,7 +133,7 @@ def _line(line: Line, heads: list[Head]) -> str:
     cells = []
     for cell, head in zip(line.cells, heads, strict=True):
         text = _number(cell) if head.number else _stacked(cell.text, LABEL, "l")
-        if line.kind == DIFFERENCE and text:
+        if line.kind in (DIFFERENCE, INTERVAL) and text:
             text = rf"\textit{{{text}}}" if head.number else rf"\quad\textit{{{text}}}"
         cells.append(text)
     return "    " + _ampersands(cells)

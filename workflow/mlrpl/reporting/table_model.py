@@ -6,14 +6,22 @@ import numpy as np
 
 # Where a row is from: printed in the paper, this run, or this run minus the paper.
 PAPER, RUN, DIFFERENCE = "paper", "this run", "difference"
+# A line below a row of this run, with the intervals of its cells.
+INTERVAL = "interval"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A mean and its standard deviation; nan: there is none."""
+    """A mean, its standard deviation and its interval; nan: there is none.
+
+    `kind` is that of the interval (`statistics.intervals`), empty without one.
+    """
 
     mean: float
     std: float = np.nan
+    low: float = np.nan
+    high: float = np.nan
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,8 @@ class Column:
     Attributes:
         key: its name in the CSV.
         heading: what a reader sees.
-        kind: what its numbers are: "percent", "parameters", "seconds" or "bytes".
+        kind: what its numbers are: "percent", "points" (a difference of percentages),
+            "parameters", "seconds" or "bytes".
         over: a heading that neighbours share, such as "Known labels".
     """
 
@@ -62,3 +71,4 @@ class Table:
     rows: list[Row]
     notes: list[str]
     decimals: int
+    level: float | None = None  # of the intervals; None without any

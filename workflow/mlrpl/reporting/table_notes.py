@@ -27,14 +27,16 @@ def notes(
         paper: the printed numbers that belong into the table.
     """
     return [
-        *_values(spec, rows, averaged),
+        *_values(spec, rows, columns, averaged),
         *_origins(spec, rows),
         *_empty(rows, columns, spec["cost"]),
         *_differences(spec, paper),
     ]
 
 
-def _values(spec: dict[str, Any], rows: list[Row], averaged: list[str]) -> list[str]:
+def _values(
+    spec: dict[str, Any], rows: list[Row], columns: list[Column], averaged: list[str]
+) -> list[str]:
     """Say what a number is: of which seeds, proportions and epoch."""
     ours = [row for row in rows if row.source == RUN]
     said = []
@@ -49,13 +51,18 @@ def _values(spec: dict[str, Any], rows: list[Row], averaged: list[str]) -> list[
     said.append(f"Avg. is the mean over {numbers} % of known labels.")
     if spec["epoch"] == "best":
         said.append("This run's rows are of the best epoch on the test set.")
-    elif spec["best_column"]:
-        said.append(
-            "This run's rows are of the last epoch, with the best epoch on the test "
-            "set in columns of their own."
-        )
     else:
-        said.append("This run's rows are of the last epoch.")
+        which = "last epoch"
+        if spec["epoch"] == "validated":
+            which = "epoch with the best mAP on held-out training images"
+        best = ", with the best epoch on the test set in columns of their own"
+        added = best if spec["best_column"] else ""
+        said.append(f"This run's rows are of the {which}{added}.")
+    if any(column.kind == "points" for column in columns):
+        said.append(
+            "The best epoch minus the one that held-out training images choose is what "
+            "the choice on the test set is worth; it is used for nothing."
+        )
     if any(row.source == DIFFERENCE for row in rows):
         said.append("Differences are this run's mean minus the paper's number.")
     return said

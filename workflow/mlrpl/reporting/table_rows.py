@@ -14,6 +14,9 @@ import pandas as pd
 from mlrpl.reporting import published as printed
 from mlrpl.reporting.table_model import DIFFERENCE, PAPER, RUN, Cell, Column, Row
 
+# Epochs of which a run keeps scores; the last one where it has a validation split.
+KEPT = ("last", "best", "validated")
+
 
 def paper_rows(
     spec: dict[str, Any],
@@ -81,14 +84,14 @@ def run_rows(
         extras: keys of columns out of run.json, whose cell is the mean of the runs.
     """
     rows = []
-    best = spec["epoch"] == "last" and spec["best_column"]
+    best = spec["epoch"] != "best" and spec["best_column"]
     for method in spec["methods"]:
         mine = runs[
             (runs["dataset"] == dataset["name"])
             & (runs["method"] == method["name"])
             & runs["key"].isin(shown)
         ]
-        epochs = {epoch: mine[mine["epoch"] == epoch] for epoch in ("last", "best")}
+        epochs = {epoch: mine[mine["epoch"] == epoch] for epoch in KEPT}
         chosen = epochs[spec["epoch"]]
         added = {key: Cell(chosen[key].mean()) for key in extras if len(chosen)}
         title = method.get("title", method["name"])
@@ -104,22 +107,35 @@ def run_rows(
                 }
                 cells["average"] = over_proportions(chosen, metric, averaged)
                 if best:
-                    cells["average_best"] = over_proportions(
-                        epochs["best"], metric, averaged
-                    )
+                    cells |= _best_cells(epochs, metric, "average", averaged)
                 rows.append(Row(*common, metric, **tail, cells=cells | added))
         else:
             cells = {
                 metric: over_proportions(chosen, metric, averaged)
                 for metric in spec["metrics"]
             }
-            if best:
-                cells |= {
-                    f"{metric}_best": over_proportions(epochs["best"], metric, averaged)
-                    for metric in spec["metrics"]
-                }
+            for metric in spec["metrics"] if best else []:
+                cells |= _best_cells(epochs, metric, metric, averaged)
             rows.append(Row(*common, "", **tail, cells=cells | added))
     return rows
+
+
+def _best_cells(
+    epochs: dict[str, pd.DataFrame], metric: str, key: str, averaged: list[str]
+) -> dict[str, Cell]:
+    """Return the average at the best epoch, and what that choice is worth.
+
+    It is the best epoch minus the one that held-out images choose, seed by seed.
+    """
+    best, validated = (epochs[epoch] for epoch in ("best", "validated"))
+    cells = {f"{key}_best": over_proportions(best, metric, averaged)}
+    if len(validated):
+        names = ["seed", "key"]
+        chosen = validated.set_index(names)[metric]
+        worth = best.set_index(names)[metric].reindex(chosen.index) - chosen
+        found = over_proportions(worth.reset_index(), metric, averaged)
+        cells[f"{key}_worth"] = found
+    return cells
 
 
 def with_differences(

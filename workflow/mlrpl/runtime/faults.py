@@ -87,7 +87,11 @@ def memory_fault(error: BaseException) -> str | None:
 
 def described(error: OSError) -> str:
     """Return the one line of what the system refuses, where nothing else caught it."""
-    names = [os.fsdecode(n) for n in (error.filename, error.filename2) if n is not None]
+    names = [
+        os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else str(name)
+        for name in (error.filename, error.filename2)
+        if name is not None
+    ]
     if not names:
         return printable(f"output: cannot be written ({reason(error)}); check the disk")
     remedy = {

@@ -95,7 +95,10 @@ def _of_writing(error: BaseException, temporary: Path) -> bool:
 
 
 def _remove_left(folder: Path, start: str) -> None:
-    for left in folder.iterdir():
+    left_there: list[Path] = []
+    with contextlib.suppress(OSError):  # one may write to it, and not list it
+        left_there += folder.iterdir()
+    for left in left_there:
         pid = left.name.removeprefix(start).removesuffix(".tmp")
         if left.name == f"{start}{pid}.tmp" and pid.isdigit() and not _runs(int(pid)):
             with contextlib.suppress(OSError):

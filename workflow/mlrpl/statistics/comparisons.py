@@ -7,7 +7,7 @@ seed and resample, and seeds are resampled for all of them together.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -203,9 +203,46 @@ def interval(
     return estimate(series, run.resamples, run.images, level)
 
 
+def pairs(
+    runs: dict[tuple[str, str], Grid], against: str | Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    """Return what is compared: data set, method, and the method that it is compared to.
+
+    Args:
+        runs: as `grids` returns them.
+        against: one method for all others, or one for each method.
+
+    Raises:
+        UserError: a method without a run, or nothing to compare.
+    """
+    methods = list(dict.fromkeys(method for _, method in runs))
+    if isinstance(against, str):
+        named = [against]
+        against = {method: against for method in methods if method != against}
+    else:
+        named = [*against, *against.values()]
+    for wanted in named:
+        if wanted not in methods:
+            raise UserError(
+                f"--against {wanted}: there is no run of it; the methods are "
+                f"{', '.join(methods)}"
+            )
+    found = [
+        (dataset, method, against[method])
+        for dataset, method in runs
+        if method in against and (dataset, against[method]) in runs
+    ]
+    if not found:
+        raise UserError(
+            f"--against {named[0]}: there is no other method on its data sets; give "
+            "runs of two methods at least"
+        )
+    return found
+
+
 def compare(
     runs: dict[tuple[str, str], Grid],
-    against: str,
+    against: str | Mapping[str, str],
     metrics: Sequence[str],
     level: float = LEVEL,
 ) -> list[Comparison]:
@@ -216,32 +253,24 @@ def compare(
 
     Args:
         runs: as `grids` returns them.
-        against: the method to compare the others with.
+        against: the method to compare the others with, or that of each method.
         metrics: names.
         level: of the intervals.
 
     Raises:
         UserError: nothing to compare, or a metric that is not resampled.
     """
-    methods = list(dict.fromkeys(method for _, method in runs))
-    if against not in methods:
-        raise UserError(
-            f"--against {against}: there is no run of it; the methods are "
-            f"{', '.join(methods)}"
-        )
     rows = []
-    for (dataset, method), grid in runs.items():
-        other = runs.get((dataset, against))
-        if method == against or other is None:
-            continue
-        columns = _columns(grid, other)
+    for pair in pairs(runs, against):
+        dataset, method, base = pair
+        grid = runs[dataset, method]
+        columns = _columns(grid, runs[dataset, base])
         if not columns:
             raise UserError(
-                f"{dataset}: {method} and {against} have no seed in common at any "
+                f"{dataset}: {method} and {base} have no seed in common at any "
                 "proportion; run them with the same seeds"
             )
         run = next(iter(next(iter(grid.values())).values()))
-        pair = (dataset, method, against)
         for wanted in metrics:
             parts = {ALL_CLASSES: (metric(wanted), int(run.positives.sum()))}
             if wanted == "mAP":
@@ -253,32 +282,27 @@ def compare(
                     _row((*pair, wanted, prop, part, count), statistic, *column, level)
                     for prop, column in columns.items()
                 ]
-    if not rows:
-        raise UserError(
-            f"--against {against}: there is no other method on its data sets; give "
-            "runs of two methods at least"
-        )
     return adjusted(rows)
 
 
 def by_class(
-    runs: dict[tuple[str, str], Grid], against: str, level: float = LEVEL
+    runs: dict[tuple[str, str], Grid],
+    against: str | Mapping[str, str],
+    level: float = LEVEL,
 ) -> list[Comparison]:
     """Compare the AP of each class, at each proportion and on average.
 
     The intervals are of one class each and not corrected for their number.
     """
     rows = []
-    for (dataset, method), grid in runs.items():
-        other = runs.get((dataset, against))
-        if method == against or other is None:
-            continue
+    for pair in pairs(runs, against):
+        dataset, method, base = pair
+        grid = runs[dataset, method]
         run = next(iter(next(iter(grid.values())).values()))
-        for prop, column in _columns(grid, other).items():
+        for prop, column in _columns(grid, runs[dataset, base]).items():
             for c, title in enumerate(run.classes):
-                count = int(run.positives[c])
-                pair = (dataset, method, against, "AP", prop, title, count)
-                rows.append(_row(pair, class_mean(np.array([c])), *column, level))
+                labels = (*pair, "AP", prop, title, int(run.positives[c]))
+                rows.append(_row(labels, class_mean(np.array([c])), *column, level))
     return rows
 
 

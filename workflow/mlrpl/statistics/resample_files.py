@@ -58,6 +58,7 @@ class Resamples:
             file["ap"] = self.ap.astype(np.float32)
             file["positives"] = self.positives
             file["classes"] = [name.encode() for name in self.classes]
+            file.attrs["sha256"] = self.hash()
 
     @classmethod
     def load(cls, path: str | Path) -> "Resamples":
@@ -66,14 +67,12 @@ class Resamples:
         Raises:
             UserError: the file is not there, or is not a whole one.
         """
-        with hdf5.reading(
-            path,
-            missing="make it with `mlrpl resample`",
-            damaged="is not a whole file of resamples",
-            remedy="make it with `mlrpl resample`",
-        ) as file:
-            names = hdf5.array_of(file, "classes")[:]
-            return cls(
+        remedy = "make it with `mlrpl resample`"
+        damaged = "not a whole file of resamples"
+        with hdf5.reading(path, remedy, damaged, remedy) as file:
+            names = sorted(file["metrics"])
+            arrays = {n: hdf5.array_of(file, f"metrics/{n}")[()] for n in names}
+            found = cls(
                 setting={
                     "dataset": hdf5.text_of(file, "dataset"),
                     "method": hdf5.text_of(file, "method"),
@@ -84,11 +83,19 @@ class Resamples:
                 images=hdf5.number_of(file, "images"),
                 test_set=hdf5.text_of(file, "test_set"),
                 resamples=hdf5.number_of(file, "resamples"),
-                classes=tuple(name.decode() for name in names),
-                positives=hdf5.array_of(file, "positives")[:],
-                metrics={k: v[:] for k, v in file["metrics"].items()},
-                ap=hdf5.array_of(file, "ap")[:].astype(float),
+                classes=tuple(n.decode() for n in hdf5.array_of(file, "classes")[()]),
+                positives=hdf5.array_of(file, "positives")[()],
+                metrics=arrays,
+                ap=hdf5.array_of(file, "ap")[()].astype(float),
             )
+            if hdf5.text_of(file, "sha256") != found.hash():
+                raise ValueError("its numbers do not have the hash stored with them")
+            return found
+
+    def hash(self) -> str:
+        """Return a hash of the numbers."""
+        metrics = [self.metrics[name] for name in sorted(self.metrics)]
+        return hdf5.sha256_of(*metrics, self.ap.astype(np.float32), self.positives)
 
 
 def resample(

@@ -9,12 +9,23 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mlrpl.errors import UserError
+
 # So that these draws are no other ones of the same numbers.
 IMAGES, GROUPS, SEEDS = 31, 32, 33
 
 RESAMPLES = 1000
+FEWEST = 100  # of fewer hardly any lie beyond the ends of an interval of 95 %
 # Parts that are left out one after the other, for the jackknife.
 MOST_GROUPS = 200
+
+
+def check(resamples: int) -> None:
+    """Raise a UserError for a number of resamples that is too small for intervals."""
+    if resamples < FEWEST:
+        raise UserError(
+            f"--resamples: {resamples} is not allowed; give at least {FEWEST}"
+        )
 
 
 def image_counts(images: int, resamples: int, groups: int) -> Iterator[np.ndarray]:
