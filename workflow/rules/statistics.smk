@@ -29,6 +29,8 @@ rule resample:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("resample"),
     params:
         code=code("statistics.resample_files"),
     shell:
@@ -54,6 +56,8 @@ rule comparison:
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("comparison"),
     params:
         code=code(
             "statistics.run_folders",
@@ -91,9 +95,12 @@ rule cost:
         md="<results>/tables/cost.md",
     log:
         "<logs>/tables/cost.log",
+    localrule: True
     conda:
         "../../envs/mlrpl.yaml"
     threads: 1
+    resources:
+        **takes("cost"),
     params:
         code=code("reporting.cost"),
         prefix=subpath(output.csv, strip_suffix=".csv"),

@@ -28,11 +28,12 @@ DIFFERS = {
     "train": ("mem_mb", "runtime"),
     **dict.fromkeys(("drop", "evaluate"), ("mem_mb",)),
     **dict.fromkeys(("collect", "context", "figure", "recipes", "table", "trials"), ()),
-    **dict.fromkeys(("classes", "curves", "localisation", "overview", "pictures"), ()),
+    "pictures": (),
+    **dict.fromkeys(("classes", "cost", "curves", "localisation", "overview"), ()),
 }
 # The rest of an input goes through memory more than once: parsed, as a matrix, sorted.
 COPIES = {"index": 5, "boxes": 5, "drop": 20, "encoder": 4, "evaluate": 6, "train": 4}
-COPIES |= {"clip": 4, "localise": 2}
+COPIES |= {"clip": 4, "localise": 2, "resample": 6}
 # Features beyond this are read from the disk in every epoch, as where a machine has
 # less memory than they take (`runtime.memory.place`).
 MOST_FEATURES_MB = 128_000
