@@ -16,6 +16,7 @@ VERSIONS = dict.fromkeys(machines.ranges(), "999")
 VERSIONS.update(
     python="3.12.1", open_clip_torch="3.3.0", snakemake="9.27.1", pooch="1.9.0"
 )
+VERSIONS["snakemake-logger-plugin-rich"] = "0.5.0"
 
 
 def machine(memory=64 * GB, gpu=None, free=500 * GB, **changes) -> machines.Machine:
