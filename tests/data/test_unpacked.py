@@ -74,8 +74,10 @@ def test_unpacked_folders_give_the_index_of_the_archives(repository, photos, tmp
 
 
 def dataset(form, root, **split):
+    entry = {"format": form, "root": str(root), "splits": {"s": split}}
+    entry["same_images_as"] = None
     return {
-        "datasets": {"d": {"format": form, "root": str(root), "splits": {"s": split}}},
+        "datasets": {"d": entry},
         "data_dir": "data",
     }
 
