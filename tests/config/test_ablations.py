@@ -6,6 +6,7 @@ import pytest
 
 from mlrpl.config import ablations, plan
 from mlrpl.config import validation as configuration
+from mlrpl.config.files import load_config
 from mlrpl.errors import UserError
 
 SHORT = """\
@@ -78,6 +79,17 @@ def test_the_projects_own_ablations_are_counted(valid):
         "rivals_half": 2 * 25 * 1,
         "transfer": 2 * 5 * 5,
     }
+
+
+@pytest.mark.parametrize(
+    "other", ["profiles/demo/config.yaml", "examples/own_data/config.yaml"]
+)
+def test_they_are_runs_beside_other_options_too(repository, other):
+    """One that nobody asks for must not keep a configuration from being planned."""
+    base = repository / "config.yaml"
+    config = configuration.validate(load_config([repository / other], base=base))
+    for name in ablations.names():
+        assert ablations.runs(config, ablations.FOLDER / f"{name}.smk"), name
 
 
 def test_the_caption_is_the_docstring(file):
