@@ -155,14 +155,14 @@ COMMANDS = {
 
 
 def test_every_rule_that_makes_numbers_has_its_code(repository):
-    """A download is known by its hash; a training's modules are its method's."""
+    """What is fetched is known by its hash; a training's modules are its method's."""
     text = "".join(p.read_text() for p in (repository / "workflow/rules").glob("*.smk"))
     made = {
         block.partition(":")[0]: block
         for block in re.split(r"^rule ", text, flags=re.MULTILINE)
         if "python -m mlrpl" in block
     }
-    assert set(made) == {*COMMANDS, "download", "train"}
+    assert set(made) == {*COMMANDS, "download", "weights", "train"}
     assert "        code=train_code,\n" in made["train"]
 
 

@@ -108,7 +108,7 @@ def blended_maps(batch, prototypes, shifts, keys, alpha, beta):
 
 def check():
     training, batch = images(40, 1), images(9, 2)
-    inputs = Inputs(1, 1, torch.zeros(CLASSES, 1), None, None, None, GRID, WIDTH)
+    inputs = Inputs(1, 1, torch.zeros(CLASSES, 1), None, grid=GRID, class_dim=WIDTH)
     options = {"blend_classes": 2, "quadrant_members": MOST, "transfer_epoch": 0}
     transfer = make_transfer("dsrb", inputs, **options).double()
     with torch.no_grad():

@@ -20,7 +20,7 @@ class Steps:
 
 def started(classes, **options):
     """A transfer in its blending stage, in fp64, with prototypes at random."""
-    inputs = Inputs(1, 1, torch.zeros(classes, 1), None, None, None, None, WIDTH)
+    inputs = Inputs(1, 1, torch.zeros(classes, 1), None, class_dim=WIDTH)
     transfer = make_transfer("sarb", inputs, transfer_epoch=0, **options).double()
     transfer.compute_prototypes = lambda training: None
     transfer.start_epoch(2, Steps())

@@ -1,6 +1,7 @@
 """A killed training goes on where it was, to the same bits."""
 
 import hashlib
+import math
 import os
 import pickle
 import signal
@@ -290,6 +291,7 @@ def test_what_is_no_sign_of_an_unfit_state_is_raised(tmp_path, error):
 def test_checkpoints_take_a_fiftieth_of_the_time_at_most(tmp_path, monkeypatch):
     clock = [100.0]
     monkeypatch.setattr("mlrpl.training.checkpoints.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("mlrpl.training.checkpoints.COPY_INTERVAL", math.inf)
     checkpoint = Checkpoint(tmp_path / "c.pt", "x", interval=10)
     made = []
 

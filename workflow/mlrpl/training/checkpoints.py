@@ -112,7 +112,7 @@ class Checkpoint:
             return
         now = time.monotonic()
         if now - self.saved >= max(self.interval, SHARE * self.took):
-            self._save(state())
+            self._save(state(), since=now)
         elif now - self.copied >= max(COPY_INTERVAL, SHARE * self.copying):
             self._unsaved = _copy(state())
             self.copied = time.monotonic()
@@ -131,7 +131,7 @@ class Checkpoint:
         except (SystemExit, KeyboardInterrupt):
             with _no_more_signals():
                 if self._unsaved is not None and not self.path.is_dir():
-                    self._save(self._unsaved)
+                    self._save(self._unsaved, since=time.monotonic())
             if self.path.is_file():
                 print(
                     f"{self.path}: saved; the same command goes on from there",
@@ -139,9 +139,8 @@ class Checkpoint:
                 )
             raise
 
-    def _save(self, state: dict[str, Any]) -> None:
+    def _save(self, state: dict[str, Any], since: float) -> None:
         self._unsaved = state  # until it is written, which a signal may break off
-        started = time.monotonic()
         content = {"made_of": self.made_of, "state": state}
         try:
             with atomic_path(self.path) as temporary, temporary.open("wb") as file:
@@ -155,7 +154,7 @@ class Checkpoint:
             )
         self._unsaved = None
         self.saved = self.copied = time.monotonic()
-        self.took = self.saved - started
+        self.took = self.saved - since
 
     def remove(self) -> None:
         """Remove the file: the training has ended."""
