@@ -26,7 +26,7 @@ def test_every_path_in_a_command_is_quoted(repository):
                     *("params.words", "params.encoder", "params.image_size"),
                     *("params.names", "params.colours", "params.views"),
                     *("params.shards", "params.context", "resources.names"),
-                    *("params.beside", "params.features"),
+                    *("params.beside", "params.features", "params.resamples"),
                 )
                 assert flags or name.endswith(":q"), (path.name, name)
 

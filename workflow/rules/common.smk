@@ -200,6 +200,7 @@ def shards(split):
 
     @functools.cache
     def folder(method):
+        method_options(method)  # a mistake in the name stops here, in one line
         return plan.features_folder(config, method)
 
     return inspected(

@@ -36,7 +36,7 @@ rule resample:
     shell:
         "python -m mlrpl resample --dataset {wildcards.dataset:q}"
         " --method {wildcards.method:q} --prop {wildcards.prop:q} --seed {wildcards.seed:q}"
-        " --scores {input.scores:q} --index {input.index:q} --epoch {wildcards.epoch}"
+        " --scores {input.scores:q} --index {input.index:q} --epoch {wildcards.epoch:q}"
         " --output {output:q} &> {log:q}"
 
 
