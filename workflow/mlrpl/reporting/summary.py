@@ -122,7 +122,8 @@ def _averages(
         yield from ((f"Avg. {key}", [key]) for key in keys if pd.notna(row[key]))
         return
     metric = row.get("metric", "mAP")
-    if pd.notna(row["average"]):
+    # A table that averages over nothing, as that of localisation, has no such column.
+    if pd.notna(row.get("average")):
         yield f"Avg. {metric}", ["average"]
         return
     usable = [key for key in proportions if pd.notna(row[key])]
