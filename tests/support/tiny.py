@@ -30,6 +30,7 @@ FAST = {
     "attention_dim": 6,
     "output_dim": 8,
     "gcn_dim": 6,
+    "prior_dim": 6,
     "pair_dim": 6,
     "pair_hidden": 8,
     "transfer_epoch": 1,

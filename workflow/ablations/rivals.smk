@@ -15,7 +15,7 @@ use rule table_ablation as ablation_rivals with:
                 *("sarl", "linear_probe", "curriculum"),
                 "linear_probe+loss=p_bce+p_bce_weight=durand",
                 *("dualcoop", "dualcoop_pp", "tai_dpt"),
-                *("positive_coop", "vision_only"),
+                *("positive_coop", "vision_only", "scpnet"),
                 *("an", "an_ls", "wan", "epr", "role", "em", "em_apl"),
                 *("ll_r", "ll_ct", "ll_cp", "boost_lu"),
                 *("splc", "hill", "csl", "pu_mlc", "gpr"),
