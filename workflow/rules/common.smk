@@ -374,7 +374,15 @@ def reported(path, labels, category=None, caption=None, folded=False):
             # What Snakemake fills in for each job, the first page cannot.
             item["caption"] = "" if "{{" in text or "{%" in text else text
         REPORTED.append((path, {**item, "folded": folded}))
-    return report(path, labels=labels, category=category, caption=caption)
+
+    def of_job(wildcards, output):
+        return {
+            k: v(wildcards, output) if callable(v) else v for k, v in labels.items()
+        }
+
+    # Snakemake takes one function of all labels, not one for each.
+    filled = of_job if any(map(callable, labels.values())) else labels
+    return report(path, labels=filled, category=category, caption=caption)
 
 
 def first_page(files):
