@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from mlrpl.errors import UserError
 from mlrpl.runtime import faults
@@ -136,6 +136,26 @@ class Archive(ABC):
             f"{self.path}: is a truncated or damaged {self.kind} "
             f"({_one_line(reason)}); delete it and fetch it again"
         )
+
+
+class ListedArchive(Archive):
+    """An archive whose list of files is read when it is opened."""
+
+    # By name, in the archive's order; what it holds of each is the format's own.
+    _members: Mapping[str, Any]
+
+    @abstractmethod
+    def _open(self) -> Any:
+        """Open the archive and list its files, if this process has not yet."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all files, in the archive's order."""
+        self._open()
+        return tuple(self._members)
+
+    def __contains__(self, name: object) -> bool:
+        self._open()
+        return name in self._members
 
 
 def require_file(path: Path, remedy: str) -> None:

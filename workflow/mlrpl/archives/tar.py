@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from mlrpl.archives.base import Archive, plain_name
+from mlrpl.archives.base import ListedArchive, plain_name
 from mlrpl.errors import UserError
 
 COMPRESSED: dict[bytes, Callable[..., Any]] = {
@@ -42,7 +42,7 @@ _LONGEST_HEADER = 1 << 20
 _LONGEST_CHAIN = 40
 
 
-class TarArchive(Archive):
+class TarArchive(ListedArchive):
     """A tar file, indexed once; plain, or compressed by gzip, bzip2 or xz.
 
     A link to a file of the same tar is that file by another name.
@@ -74,15 +74,6 @@ class TarArchive(Archive):
                 raise self._failed(error) from error
             self._file = stream
         return self._file
-
-    def names(self) -> tuple[str, ...]:
-        """Return the names of all files, in the order of the tar."""
-        self._open()
-        return tuple(self._members)
-
-    def __contains__(self, name: object) -> bool:
-        self._open()
-        return name in self._members
 
     def size(self, name: str) -> int:
         """Return the bytes of a file."""

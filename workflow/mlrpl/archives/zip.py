@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable
 from typing import IO
 
-from mlrpl.archives.base import Archive, plain_name, refuse_escape, some
+from mlrpl.archives.base import ListedArchive, plain_name, refuse_escape, some
 from mlrpl.errors import UserError
 
 # What zipfile and its decompressors raise for a file that they cannot read.
@@ -43,7 +43,7 @@ _ENCRYPTED, _PATCHED, _UTF8 = 0x1, 0x20, 0x800
 _PIECE, _SMALL_PIECE = 1 << 20, 1 << 12
 
 
-class ZipArchive(Archive):
+class ZipArchive(ListedArchive):
     """A zip file, its members stored or packed by deflate, bzip2 or LZMA."""
 
     kind = "zip"
@@ -72,15 +72,6 @@ class ZipArchive(Archive):
                 raise
             self._zip, self._pid = opened, os.getpid()
         return self._zip
-
-    def names(self) -> tuple[str, ...]:
-        """Return the names of all files, in the order of the zip's directory."""
-        self._open()
-        return tuple(self._members)
-
-    def __contains__(self, name: object) -> bool:
-        self._open()
-        return name in self._members
 
     def size(self, name: str) -> int:
         """Return the unpacked bytes of a file, as the zip's directory says."""
