@@ -42,8 +42,9 @@ def test_a_training_fits_into_what_it_asks_for(tmp_path, repository):
     peak = json.loads((tmp_path / "run/run.json").read_text())["memory"]["host"]
     asked = jobs.Jobs(load()).ask("train", {"method": "sarl"}, {})
     assert peak < asked.mem_mb * MB
-    # What the doctor takes for a process without features is about what it was.
-    assert 0.3 * needs.PROCESS_BYTES < peak < 1.3 * needs.PROCESS_BYTES
+    # What the doctor takes for a process without features is of the order of what it
+    # was; how much of the libraries is resident differs between machines.
+    assert 0.3 * needs.PROCESS_BYTES < peak < 3 * needs.PROCESS_BYTES
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto"])
