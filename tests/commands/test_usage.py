@@ -54,7 +54,11 @@ def test_a_wrong_command_is_one_line(capsys):
     )
 
 
-@pytest.mark.parametrize("command", sorted(usage.EXAMPLES.keys() & COMMANDS.keys()))
+def test_every_command_has_an_example():
+    assert usage.EXAMPLES.keys() == COMMANDS.keys() - set(usage.INNER)
+
+
+@pytest.mark.parametrize("command", sorted(usage.EXAMPLES))
 def test_examples_are_understood(command):
     for line in usage.EXAMPLES[command].split("\n"):
         words = shlex.split(line.split(" >")[0])
@@ -109,12 +113,28 @@ def test_completion_without_shtab_is_one_line(monkeypatch, capsys):
     )
 
 
-def test_completion_is_of_every_command():
-    pytest.importorskip("shtab")
-    done = subprocess.run(
-        [sys.executable, "-m", "mlrpl", "completion", "bash"],
-        capture_output=True,
-        text=True,
+def completed(script, *words):
+    """What bash offers for the last word of a command line."""
+    line = " ".join(words)
+    asked = (
+        f"source {shlex.quote(str(script))}\n"
+        f"COMP_WORDS=({line}) COMP_CWORD={len(words) - 1} COMP_LINE={line!r}\n"
+        f"COMP_POINT={len(line)}\n"
+        f"_shtab_mlrpl mlrpl {words[-1]} {words[-2]}\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"\n'
     )
+    bash = ["bash", "--norc", "-c", asked]
+    done = subprocess.run(bash, capture_output=True, text=True, check=True)
+    return {word.strip() for word in done.stdout.splitlines()}
+
+
+def test_completion_is_of_commands_and_their_options(tmp_path):
+    pytest.importorskip("shtab")
+    script = tmp_path / "completion"
+    command = [sys.executable, "-m", "mlrpl", "completion", "bash"]
+    script.write_bytes(subprocess.run(command, capture_output=True, check=True).stdout)
     for name in COMMANDS.keys() - set(usage.INNER):
-        assert f"'{name}'" in done.stdout
+        assert name in completed(script, "mlrpl", name[:2]), name
+    assert completed(script, "mlrpl", "pre") == {"predict"}
+    assert completed(script, "mlrpl", "predict", "--ma") == {"--maps"}
+    assert completed(script, "mlrpl", "train", "--device", "c") == {"cpu", "cuda"}

@@ -39,6 +39,25 @@ EXAMPLES = {
     "features": f"{MODEL} --images i.zip --index train.h5 --output 0.h5",
     "evaluate": f"{SETTING} --scores scores.h5 --index test.h5 --output m.json",
     "collect": "results/runs/*/*/*/*/metrics.json --output metrics.csv",
+    "boxes": "voc --images VOCtest_06-Nov-2007.tar --index test.h5 --output boxes.h5",
+    "weights": "--model RN101-quickgelu --pretrained openai --output rn101.safetensors",
+    "train": f"{SETTING} --options '{{\"epochs\": 5}}' --train-features train/*.h5 "
+    "--test-features test/*.h5 --train-index train.h5 --test-index test.h5 "
+    "--known known.npy --glove glove.npy --clip mine.safetensors --output-dir run",
+    "resample": f"{SETTING} --scores scores.h5 --index test.h5 --output last.h5",
+    "localise": f"results/runs/{RUN} --index test.h5 --boxes boxes.h5 "
+    "--features test/*.h5 --output localisation.json",
+    "localisation": "--spec contents.json --runs */localisation.json --output table",
+    "examples": f"attention --runs results/runs/{RUN} --index test.h5 "
+    "--images VOCtest_06-Nov-2007.tar --features test/*.h5 --output examples.h5",
+    "pictures": "--spec contents.json --examples examples.h5 --output figure3",
+    "table": "--spec contents.json --metrics */metrics.json --output table4",
+    "figure": "--spec contents.json --metrics */metrics.json --output figure4",
+    "cost": "results/runs --output results/tables/cost",
+    "curves": f"results/runs/{RUN}/history.csv --output curves",
+    "per_class": 'per_class_ap.csv --methods \'{"sarl": "SARL"}\' '
+    '--datasets \'{"voc2007": "VOC 2007"}\' --output per_class.html',
+    "overview": "--contents contents.json --shown table4.html --output index.html",
 }
 
 
