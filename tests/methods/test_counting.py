@@ -68,6 +68,7 @@ def test_every_part_can_be_counted_and_nothing_random_changes(changes):
     found = counting.count(options(**changes), SHAPES)
     assert found is not None
     assert min(found.parameters, found.step, found.image, found.kept) > 0
+    assert counting.parameters(options(**changes), SHAPES) == found.parameters
     assert torch.equal(torch.rand(1), expected)
     assert torch.autocast is torch.amp.autocast_mode.autocast
 
@@ -156,4 +157,5 @@ def test_a_method_that_looks_at_numbers_is_unknown(monkeypatch):
 
     monkeypatch.setattr(PartialBCE, "forward", forward)
     assert counting.count(options(loss="p_bce"), SHAPES) is None
+    assert counting.parameters(options(loss="p_bce"), SHAPES) > 0
     assert counting.count(options(), SHAPES) is not None

@@ -144,6 +144,14 @@ def count(options: Options, shapes: Shapes) -> Count | None:
     return replace(one, **more)
 
 
+def parameters(options: Options, shapes: Shapes) -> int | None:
+    """Count the trained parameters alone; None if they need numbers."""
+    try:
+        return _build(options, shapes).parameter_counts()["total"]
+    except Exception:  # as above
+        return None
+
+
 def context_tokens(options: Options) -> int:
     """Return the number of context vectors, of a text about one a word."""
     text = options.get("context_init", "random")

@@ -58,8 +58,8 @@ def trained(options: Mapping[str, Any], dataset: str) -> int | None:
         dataset: a name in `SIZES`.
     """
     classes, images = SIZES[dataset]
-    found = counting.count(Options.from_dict(options), paper_shapes(classes, images))
-    return None if found is None else found.parameters
+    shapes = paper_shapes(classes, images)
+    return counting.parameters(Options.from_dict(options), shapes)
 
 
 def paper_shapes(classes: int, images: int) -> counting.Shapes:
