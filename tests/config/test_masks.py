@@ -4,7 +4,8 @@ import pytest
 
 from mlrpl.config import plan
 from mlrpl.config.validation import validate
-from mlrpl.doctor import needs
+from mlrpl.doctor import disk_needs, time_needs
+from mlrpl.doctor.work import find_sizes, find_work
 from mlrpl.errors import UserError
 from support.configs import merged
 
@@ -48,19 +49,22 @@ def test_only_experiments_that_name_it_have_it(paper):
 def test_doctor_counts_its_features_once(paper, tmp_path):
     paper = {**paper, "results": str(tmp_path)}
     config = validate(with_single(paper, table2=ONE))
-    work = needs.find_work(config, cuda=False)
+    work = find_work(config, cuda=False)
     assert work.datasets == ["voc2007", "one"]
-    both = needs.find_sizes(config, work.datasets)
+    both = find_sizes(config, work.datasets)
     alone = validate(with_single(paper, table2={**ONE, "datasets": ["voc2007"]}))
-    one = needs.find_work(alone, cuda=False)
+    one = find_work(alone, cuda=False)
     found = [
-        {need.what: need.bytes for need in needs.disk_needs(config, work, both, [])}
+        {
+            need.what: need.bytes
+            for need in disk_needs.disk_needs(config, work, both, [])
+        }
         for config, work in ((config, work), (alone, one))
     ]
     assert found[0]["features"] == found[1]["features"] > 0
     assert found[0]["runs"] == 2 * found[1]["runs"]
     images = [
-        needs.time_need(config, work, both, 2, False, 1).images
+        time_needs.time_need(config, work, both, 2, False, 1).images
         for config, work in ((config, work), (alone, one))
     ]
     assert images == [9963, 9963]

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
-from mlrpl.doctor import jobs, needs
+from mlrpl.config import plan
+from mlrpl.doctor import jobs, memory_needs
 from mlrpl.doctor.findings import examine
+from mlrpl.doctor.work import find_sizes, find_work
 from mlrpl.runtime.memory import place
 from support import tiny
 from support.doctor import GB, card, in_one_line, load, machine, shown
@@ -20,14 +22,14 @@ MB = 10**6
 
 def test_what_a_method_reads_is_what_the_method_says():
     config = load()
-    work = needs.find_work(config, cuda=False)
-    found = needs.find_sizes(config, work.datasets)
+    work = find_work(config, cuda=False)
+    found = find_sizes(config, work.datasets)
     runs = {run.split("/")[1]: run for run in work.runs}
     for extra in ("coop+head=linear", "coop+feature=map_mean+head=linear"):
         runs[extra] = f"coco2014/{extra}"
     seen = set()
     for method, run in runs.items():
-        said = jobs.reads(needs.plan.method_options(config, method))
+        said = jobs.reads(plan.method_options(config, method))
         assert said == found.count(config, run).reads, method
         seen.add(said)
     assert seen == {"map", "global", "max"}
@@ -44,7 +46,7 @@ def test_a_training_fits_into_what_it_asks_for(tmp_path, repository):
     assert peak < asked.mem_mb * MB
     # What the doctor takes for a process without features is of the order of what it
     # was; how much of the libraries is resident differs between machines.
-    assert 0.3 * needs.PROCESS_BYTES < peak < 3 * needs.PROCESS_BYTES
+    assert 0.3 * memory_needs.PROCESS_BYTES < peak < 3 * memory_needs.PROCESS_BYTES
 
 
 @pytest.mark.parametrize("device", ["cpu", "auto"])

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from mlrpl.doctor import needs, rates
+from mlrpl.config import plan
+from mlrpl.doctor import memory_needs, rates, trainings
 from mlrpl.doctor.findings import examine
+from mlrpl.doctor.work import find_sizes
 from support.doctor import (
     GB,
     card,
@@ -97,7 +99,7 @@ def test_memory_of_trainings_at_once_adds_up():
     memory = examine(config, machine()).memory
     assert memory.at_once == 2
     features = 200704 * (82081 + 40137)
-    step = memory.host / 2 - features - needs.PROCESS_BYTES
+    step = memory.host / 2 - features - memory_needs.PROCESS_BYTES
     # RN101's text blocks in fp32, and the activations of 80 prompts of 22 tokens, the
     # first of which they share; the visual module, its gradient and momentum; the maps
     # of a batch and Eq. 3's factors and means.
@@ -121,7 +123,7 @@ def test_memory_of_trainings_at_once_adds_up():
 def test_features_go_onto_the_card_as_the_training_decides(total, on_card):
     memory = examine(load(), machine(gpu=card(total * GB))).memory
     assert memory.on_card == on_card
-    assert memory.card == on_card + needs.CARD_BYTES
+    assert memory.card == on_card + memory_needs.CARD_BYTES
 
 
 def test_a_small_card_is_not_ready():
@@ -138,7 +140,7 @@ def test_cuda_without_a_card_is_not_ready():
 
 def record(config, run: str, seconds: float, **options) -> None:
     method = run.split("/")[1]
-    chosen = {**needs.plan.method_options(config, method), **options}
+    chosen = {**plan.method_options(config, method), **options}
     took = {"load": 0.0, "train": seconds}
     text = json.dumps({"options": chosen, "seconds": took, "device": "cpu"})
     write(f"results/runs/{run}/run.json", text.encode())
@@ -150,14 +152,14 @@ def test_a_method_that_reads_the_maximum_takes_its_bytes():
     memory = examine(load(overlay), machine()).memory
     assert memory.features == 2 * 2048 * (5011 + 4952)
     # Two matrices with Adam's or SGD's numbers beside them are small.
-    assert memory.host < needs.PROCESS_BYTES + memory.features + 10**8
+    assert memory.host < memory_needs.PROCESS_BYTES + memory.features + 10**8
 
 
 def test_what_adam_keeps_of_a_parameter_is_counted():
     config = load(small())
-    found = needs.find_sizes(config, ["voc2007"])
+    found = find_sizes(config, ["voc2007"])
     count = found.count(config, "voc2007/ssgrl/prop=0.5/seed=0")
-    step = needs.trainings.training_bytes({"optimizer": "adam"}, count)
+    step = trainings.training_bytes({"optimizer": "adam"}, count)
     assert step == count.state + count.kept + 4 * 3 * 14_602_261
 
 

@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
+from mlrpl.config import ablations
 from mlrpl.config import files as config_files
 from mlrpl.config.validation import validate
-from mlrpl.doctor import needs, sizes
+from mlrpl.doctor import sizes
 from mlrpl.doctor.findings import examine
 from support.doctor import GB, card, in_one_line, load, machine, shown, small
 
@@ -82,8 +83,8 @@ def test_an_ablation_that_cannot_be_counted_is_said(monkeypatch, tmp_path):
         "use rule table_ablation as ablation_odd with:\n    input: **ablation(x=Y),\n"
     )
     (tmp_path / "odd.smk").write_text(text)
-    monkeypatch.setattr(needs.ablations, "FOLDER", tmp_path)
-    monkeypatch.setattr(needs.ablations, "chosen", lambda config: config["ablations"])
+    monkeypatch.setattr(ablations, "FOLDER", tmp_path)
+    monkeypatch.setattr(ablations, "chosen", lambda config: config["ablations"])
     text = shown(examine(load({"ablations": ["odd"]}), machine(gpu=card(80 * GB))))
     assert "its runs cannot be counted without Snakemake" in in_one_line(text)
 

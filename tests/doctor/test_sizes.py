@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from mlrpl.doctor import needs, report, sizes
+from mlrpl.doctor import report, sizes
 from mlrpl.doctor.findings import examine, gigabytes
+from mlrpl.doctor.work import find_sizes
 from mlrpl.methods import counting
 from support.doctor import (
     archive,
@@ -88,7 +89,7 @@ def test_feature_and_operations_are_those_of_the_tower(model, size):
 )
 def test_parameters_are_those_of_the_readme(method, printed):
     config = load()
-    found = needs.find_sizes(config, ["coco2014"])
+    found = find_sizes(config, ["coco2014"])
     count = found.count(config, f"coco2014/{method}").parameters
     assert round(count / 1e6, 2) == printed
 

@@ -4,10 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlrpl.doctor import class_names, cluster, largest_jobs, needs, sources
+from mlrpl.doctor import (
+    class_names,
+    cluster,
+    disk_needs,
+    largest_jobs,
+    memory_needs,
+    sources,
+    time_needs,
+)
 from mlrpl.doctor import machine as machines
 from mlrpl.doctor.contents import content_faults
+from mlrpl.doctor.disk_needs import DiskNeed
+from mlrpl.doctor.memory_needs import MemoryNeed
 from mlrpl.doctor.notes import notes
+from mlrpl.doctor.time_needs import TimeNeed
+from mlrpl.doctor.work import Sizes, Work, find_sizes, find_work
 
 # A run is not ready to start if it would take longer than this, whatever else is right.
 LONGEST = 180 * 86400
@@ -17,7 +29,7 @@ LONGEST = 180 * 86400
 class Disk:
     """One file system: the folders on it, what they will take, and its free bytes."""
 
-    needs: Sequence[needs.DiskNeed]
+    needs: Sequence[DiskNeed]
     free: int
 
     @property
@@ -50,12 +62,12 @@ class Findings:
     cuda: bool
     serial: bool
     cores: int
-    work: needs.Work
-    sizes: needs.Sizes
+    work: Work
+    sizes: Sizes
     files: Sequence[sources.Source]
     disks: Sequence[Disk]
-    memory: needs.MemoryNeed | None
-    time: needs.TimeNeed
+    memory: MemoryNeed | None
+    time: TimeNeed
     jobs: Sequence[largest_jobs.JobNeed]
     faults: Sequence[str]
     notes: Sequence[str]
@@ -79,14 +91,16 @@ def examine(
     """
     cores = cores or machine.cores
     cuda = machine.gpu is not None and config["device"] != "cpu"
-    work = needs.find_work(config, cuda)
-    found = needs.find_sizes(config, work.datasets)
+    work = find_work(config, cuda)
+    found = find_sizes(config, work.datasets)
     files = sources.find_sources(config, work.datasets, hashes)
-    disks = _by_disk(needs.disk_needs(config, work, found, files), machine)
+    disks = _by_disk(disk_needs.disk_needs(config, work, found, files), machine)
     card = machine.gpu.free if cuda and machine.gpu else None
-    memory = needs.memory_need(config, work, found, cores, card, machine.available)
+    memory = memory_needs.memory_need(
+        config, work, found, cores, card, machine.available
+    )
     at_once = memory.at_once if memory else 1
-    time = needs.time_need(config, work, found, cores, cuda, at_once)
+    time = time_needs.time_need(config, work, found, cores, cuda, at_once)
     faults = machines.version_faults(machine.versions)
     if machine.torch_fault:
         faults.append(f"torch: cannot be used ({machine.torch_fault}); reinstall it")
@@ -131,8 +145,8 @@ def folders(disk: Disk) -> str:
     return ", ".join(dict.fromkeys(need.folder for need in disk.needs))
 
 
-def _by_disk(found: Sequence[needs.DiskNeed], machine: machines.Machine) -> list[Disk]:
-    groups: dict[str, tuple[list[needs.DiskNeed], int]] = {}
+def _by_disk(found: Sequence[DiskNeed], machine: machines.Machine) -> list[Disk]:
+    groups: dict[str, tuple[list[DiskNeed], int]] = {}
     for need in found:
         name, free = machine.file_system(need.folder)
         groups.setdefault(name, ([], free))[0].append(need)
@@ -149,9 +163,7 @@ def _disk_fault(disk: Disk) -> str | None:
     )
 
 
-def _memory_faults(
-    memory: needs.MemoryNeed | None, machine: machines.Machine
-) -> list[str]:
+def _memory_faults(memory: MemoryNeed | None, machine: machines.Machine) -> list[str]:
     faults = []
     if memory and machine.available is not None and memory.host > machine.available:
         one = f"{memory.at_once} trainings at once take"
@@ -173,7 +185,7 @@ def _memory_faults(
     return faults
 
 
-def _time_faults(time: needs.TimeNeed, cuda: bool, device: str) -> list[str]:
+def _time_faults(time: TimeNeed, cuda: bool, device: str) -> list[str]:
     seconds = (time.encode or 0) + (time.train or 0)
     if seconds <= LONGEST:
         return []

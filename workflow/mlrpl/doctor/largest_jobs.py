@@ -6,7 +6,8 @@ from typing import Any
 
 from mlrpl.config import plan
 from mlrpl.config.options import reads_tokens
-from mlrpl.doctor import jobs, needs
+from mlrpl.doctor import jobs
+from mlrpl.doctor.work import Sizes, Work, kind_of
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,7 @@ class JobNeed:
     ask: jobs.Ask
 
 
-def job_needs(
-    config: Mapping[str, Any], work: needs.Work, found: needs.Sizes
-) -> list[JobNeed]:
+def job_needs(config: Mapping[str, Any], work: Work, found: Sizes) -> list[JobNeed]:
     """Return what trainings, features and the text side ask for, the largest of each.
 
     The numbers are those of the rules, which know the sizes of their inputs; here these
@@ -29,7 +28,7 @@ def job_needs(
     asking = jobs.Jobs(config)
     views = len(config["encoder"]["views"])
     asked: list[JobNeed] = []
-    for run in dict.fromkeys(map(needs.kind_of, work.runs)):
+    for run in dict.fromkeys(map(kind_of, work.runs)):
         name, method = run.split("/")
         train, test = found.splits[name]["train"], found.splits[name]["test"]
         if None in (found.feature, train.images, train.classes, test.images):
