@@ -9,7 +9,8 @@ import pytest
 import scipy.stats
 
 from mlrpl.__main__ import main
-from mlrpl.statistics.comparisons import compare, grids
+from mlrpl.statistics.comparisons import compare
+from mlrpl.statistics.grids import grids
 from mlrpl.statistics.run_folders import load_runs
 from support import score_runs
 

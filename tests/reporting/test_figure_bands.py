@@ -9,7 +9,7 @@ from matplotlib.collections import FillBetweenPolyCollection, LineCollection
 from mlrpl.__main__ import main
 from mlrpl.reporting import figure_drawing, figures, published, results
 from mlrpl.reporting.specs import load_spec
-from mlrpl.statistics.comparisons import grids, interval, metric
+from mlrpl.statistics.grids import grids, interval, metric
 from mlrpl.statistics.run_folders import load_runs
 from support import score_runs
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mlrpl.__main__ import main
-from mlrpl.statistics.comparisons import grids, interval, metric
+from mlrpl.statistics.grids import grids, interval, metric
 from mlrpl.statistics.intervals import estimate
 from mlrpl.statistics.run_folders import load_runs
 from support import score_runs

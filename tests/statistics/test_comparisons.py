@@ -7,14 +7,8 @@ import scipy.stats
 
 from mlrpl.errors import UserError
 from mlrpl.evaluation.average_precision import mean_average_precision
-from mlrpl.statistics.comparisons import (
-    by_class,
-    compare,
-    frequencies,
-    grids,
-    interval,
-    metric,
-)
+from mlrpl.statistics.comparisons import by_class, compare
+from mlrpl.statistics.grids import frequencies, grids, interval, metric
 from mlrpl.statistics.intervals import BCA, stretch
 from mlrpl.statistics.resample_files import Resamples
 from mlrpl.statistics.resampling import image_counts, seed_draws

@@ -66,14 +66,12 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(f"--level: {args.level} is not allowed; give 0.5 to 0.999")
 
     from mlrpl.reporting import comparisons as report
-    from mlrpl.statistics import comparisons, resampling
+    from mlrpl.statistics import comparisons, grids, resampling
     from mlrpl.statistics.run_folders import load_runs
 
     resampling.check(args.resamples)
     indexes, titles = _indexes(args.index), _texts("--titles", args.titles)
-    runs = comparisons.grids(
-        load_runs(args.places, args.epoch, args.resamples, indexes)
-    )
+    runs = grids.grids(load_runs(args.places, args.epoch, args.resamples, indexes))
     against = args.against
     if against.lstrip().startswith("{"):
         against = _texts("--against", against)

@@ -12,9 +12,9 @@ from mlrpl.runtime.storage import atomic_path
 from mlrpl.statistics.comparisons import (
     ALL_CLASSES,
     AVERAGE,
-    FREQUENCIES,
     Comparison,
 )
+from mlrpl.statistics.grids import FREQUENCIES
 from mlrpl.statistics.intervals import BCA, ENOUGH_SEEDS, PERCENTILE
 from mlrpl.statistics.significance import least_sign_flip
 

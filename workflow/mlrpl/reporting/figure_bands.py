@@ -7,7 +7,7 @@ import numpy as np
 
 from mlrpl.reporting.resampled import asked_for
 from mlrpl.reporting.specs import prop_key
-from mlrpl.statistics.comparisons import interval, metric
+from mlrpl.statistics.grids import interval, metric
 from mlrpl.statistics.resample_files import Resamples
 
 Points = Sequence[tuple[str, str]]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from mlrpl.errors import UserError
-from mlrpl.statistics.comparisons import Grid, grids
+from mlrpl.statistics.grids import Grid, grids
 from mlrpl.statistics.resample_files import Resamples
 from mlrpl.statistics.weighted_metrics import RESAMPLED
 

@@ -8,7 +8,7 @@ from typing import Any
 from mlrpl.reporting.resampled import asked_for
 from mlrpl.reporting.specs import prop_key
 from mlrpl.reporting.table_model import RUN, Cell, Column, Row
-from mlrpl.statistics.comparisons import Grid, interval, metric
+from mlrpl.statistics.grids import Grid, interval, metric
 from mlrpl.statistics.intervals import BCA, ENOUGH_SEEDS, LEVEL, PERCENTILE
 from mlrpl.statistics.resample_files import Resamples
 from mlrpl.statistics.weighted_metrics import RESAMPLED
