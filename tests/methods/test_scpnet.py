@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mlrpl.methods.heads.scpnet import StructuredPriorHead, prior
+from mlrpl.methods.class_graph import prior
+from mlrpl.methods.heads.scpnet import StructuredPriorHead
 from mlrpl.methods.inputs import Inputs
 from mlrpl.text.clip_text import ClipText
 from support import tiny
