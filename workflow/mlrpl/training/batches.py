@@ -60,8 +60,9 @@ class Split:
         if further > self.views:
             raise UserError(
                 f"features: a step compares {further} different views of each image "
-                f"with this transfer, and the files have {self.views}; set the config's "
-                "encoder.views to more, such as [full, flip], or choose another transfer"
+                f"with this transfer, and the files have {self.views}; set "
+                "encoder.views in the config to more, such as [full, flip], or choose "
+                "another transfer"
             )
         self.labels = torch.from_numpy(labels)
         self.rows: Tensor | None = None

@@ -2,9 +2,9 @@
 
 Ding et al. `SCPNetTrainer.consistency_loss` and `train` of jameslahm/SCPNet. What its
 code says and its text does not: both terms are sums over classes and images, as its
-first loss is; here both are means over the images. Its weak view is the crop and flip of
-the labelled one, drawn again, and its strong one is RandAugment's besides; here both are
-drawn from the cached views, another one each. It knows no negatives.
+first loss is; here both are means over the images. Its weak view is the crop and flip
+of the labelled one, drawn again, and its strong one is RandAugment's besides; here both
+are drawn from the cached views, another one each. It knows no negatives.
 """
 
 import math
@@ -23,7 +23,7 @@ LEAST = math.log(1e-8)
 
 
 class StructuredPriorConsistency(Transfer):
-    """What the weak view is sure of, and what it says of related classes, on the strong.
+    """The strong view learns what the weak one says, of related classes too.
 
     An image counts if one of its likeliest classes reaches its threshold
     cutoff * q_c / (2 - q_c), where q_c says how often class c has been a pseudo label
