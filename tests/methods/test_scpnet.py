@@ -17,6 +17,7 @@ OPTIONS = {
     "context_std": 0.02,
     "period": True,
     "prior_top": 2,
+    "lr_prior": 1,
     "prior_dim": 7,
 }
 
@@ -67,3 +68,11 @@ def test_the_graph_is_of_the_names_and_a_single_class_is_alone(tmp_path):
     text = F.normalize(made.tower(*made.prompts()), dim=-1)
     close(made.joined, prior(text @ text.T, 2))
     close(prior(torch.ones(1, 1), 5), torch.tensor([[0.8]]))
+
+
+def test_the_convolutions_have_a_rate_of_their_own(tmp_path):
+    clip = ClipText(tiny.write_clip(tmp_path / "clip"))
+    inputs = Inputs(1, tiny.DIM, torch.zeros(3, 2), clip=clip)
+    context, layers = StructuredPriorHead(inputs, **{**OPTIONS, "lr_prior": 5}).groups()
+    assert (context.factor, len(context.parameters)) == (1, 1)
+    assert (layers.factor, len(layers.parameters)) == (5, 3)

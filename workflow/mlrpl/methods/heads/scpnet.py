@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mlrpl.methods.base import Head
+from mlrpl.methods.base import Group, Head
 from mlrpl.methods.class_graph import name_similarity, prior
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.precision import at_least_fp32, fp32_products
@@ -41,6 +41,7 @@ class StructuredPriorHead(Head):
         context_std: float,
         period: bool,
         prior_top: int,
+        lr_prior: float,
         prior_dim: int,
     ):
         """Draw context vectors and convolutions.
@@ -53,6 +54,7 @@ class StructuredPriorHead(Head):
             period: end the prompt with a full stop.
             prior_top: classes to which each is joined, itself among them; all if there
                 are fewer.
+            lr_prior: rate of the convolutions as a multiple of the setting's.
             prior_dim: width between the convolutions.
         """
         super().__init__()
@@ -62,7 +64,7 @@ class StructuredPriorHead(Head):
         self.prompts = Prompts(clip, n_ctx, specific, period, length, context_std)
         graph = prior(name_similarity(clip, self.tower, period), prior_top)
         self.register_buffer("joined", graph, persistent=False)
-        width = inputs.embed_dim
+        self.lr_prior, width = lr_prior, inputs.embed_dim
         self.layers = nn.ParameterList(
             torch.empty(a, b).uniform_(-1 / math.sqrt(b), 1 / math.sqrt(b))
             for a, b in (
@@ -71,6 +73,11 @@ class StructuredPriorHead(Head):
                 (prior_dim, width),
             )
         )
+
+    def groups(self) -> list[Group]:
+        """Return the context vectors, and the convolutions at their own rate."""
+        context = list(self.prompts.parameters())
+        return [Group(context), Group(list(self.layers), self.lr_prior)]
 
     def prepare(self) -> Tensor:
         """Return the classes' text features [C, D] after the graph, normalised."""
