@@ -66,6 +66,10 @@ def test_the_options_are_those_that_the_constructor_takes(kind, name):
     assert issubclass(found, BASES.get(kind, torch.nn.Module))
     if kind in BASES:
         assert found.kind == kind
+        # How many views a run compares is asked before there is a class.
+        views = options_schema()["properties"]["transfer"]["views"]
+        compared = views.get(name, 0) if kind == "transfer" else 0
+        assert found.further_views == compared
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)
