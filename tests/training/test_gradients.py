@@ -161,8 +161,9 @@ def test_nor_in_one_with_more_views_or_mixtures(tmp_path, transfer):
     files = tiny.write_files(tmp_path, views=2)
     changed = {"head": "scpnet", "loss": "pu_mlc", "transfer": transfer}
     method, training, _, _ = make(files, **changed)
+    batch = next(training.shuffled(16, 0, 1))
     with HostReads() as reads:
-        Gradients(method)(next(training.shuffled(16, 0, 1)))
+        Gradients(method)(batch)
     assert reads.found == []
 
 

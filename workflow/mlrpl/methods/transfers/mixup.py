@@ -49,7 +49,8 @@ class Mixup(Transfer):
         share, order = self.draw_share(device), self.draw_order(half, device)
 
         def mixed(values: Tensor) -> Tensor:
-            return share * values[:half][order] + (1 - share) * values[-half:]
+            first = values[:half].index_select(0, order)
+            return share * first + (1 - share) * values[-half:]
 
         targets = torch.where(step.batch.labels > 0, 1, step.scores.p)
         found = step.score(mixed(step.batch.features)).p
