@@ -33,7 +33,7 @@ BASES = {"head": Head, "transfer": Transfer, "loss": Loss}
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    return tiny.write_files(tmp_path_factory.mktemp("files"))
+    return tiny.write_files(tmp_path_factory.mktemp("files"), views=2)
 
 
 def equal(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> bool:
@@ -66,13 +66,17 @@ def test_the_options_are_those_that_the_constructor_takes(kind, name):
     assert issubclass(found, BASES.get(kind, torch.nn.Module))
     if kind in BASES:
         assert found.kind == kind
+        # How many views a run compares is asked before there is a class.
+        views = options_schema()["properties"]["transfer"]["views"]
+        compared = views.get(name, 0) if kind == "transfer" else 0
+        assert found.further_views == compared
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)
 def test_a_step_trains_it(files, kind, name):
     method, training, _, options = make(files, **{kind: name})
     before = copied(method)
-    batch = next(training.batches(16))
+    batch = next(training.shuffled(16, 0, 1))
     method.train()
     loss = Gradients(method)(batch)
     assert loss.shape == () and torch.isfinite(loss)
@@ -146,7 +150,7 @@ def test_test_labels_reach_nothing_that_is_trained(files, kind, name):
 def test_a_graphs_capture_leaves_all_as_it_was(files, capsys, kind, name):
     method, training, _, _ = make(files, **{kind: name})
     plain, *_ = make(files, **{kind: name})
-    batches = list(training.batches(16))[:2]
+    batches = list(training.shuffled(16, 0, 1))[:2]
     torch.manual_seed(3)
     expected = [Gradients(plain)(batch) for batch in batches]
     after = torch.get_rng_state()

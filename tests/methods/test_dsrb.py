@@ -132,7 +132,7 @@ def check():
     found = batch.found(rows)
     scores = rescore(found.class_features)
     data = Batch(batch.maps, batch.labels, rows)
-    transfer(Step(data, *found, scores, rescore, loss))
+    transfer(Step(data, *found, scores, rescore, loss, None))
     expected = blended_maps(
         batch, prototype_maps(training), shifts.numpy(), keys.numpy(), 0.7, 0.4
     )

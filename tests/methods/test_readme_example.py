@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mlrpl.config.options import options_schema
 from support import tiny
 from support.trainings import arguments
 
@@ -36,6 +37,13 @@ def tree(repository, section, tmp_path_factory):
     assert text.count(last) == 1
     schema.write_text(text.replace(last, last + line) + option)
     return folder
+
+
+def test_the_table_has_every_part_that_there_is(section):
+    for kind in ("head", "transfer", "loss"):
+        (row,) = re.findall(rf"^\| \[{kind}\].*$", section, re.M)
+        named = re.findall(r"`(\w+)`", row.split(" | ")[2])
+        assert named == list(options_schema()["properties"][kind]["parts"])
 
 
 def test_the_example_trains_with_its_own_option(tree, tmp_path):

@@ -1,5 +1,6 @@
 """docs/rivals.md: its losses are all there are, and its configuration is valid."""
 
+import math
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from mlrpl.config import ablations, plan
 from mlrpl.config.options import options_schema
 from mlrpl.config.validation import validate
 from mlrpl.data.masks import SCHEMES
+from mlrpl.errors import UserError
 from support.configs import merged
 
 
@@ -33,7 +35,7 @@ def test_every_scheme_of_masks_has_a_row(page):
 
 def test_the_configuration_is_valid(page, repository):
     paper = yaml.safe_load((repository / "config.yaml").read_text())
-    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    block, _ = re.findall(r"```yaml\n(.*?)```", page, re.S)
     config = validate(merged(paper, yaml.safe_load(block)))
     single = config["datasets"]["voc2007_single"]
     assert single["masks"] == "single_positive"
@@ -60,6 +62,52 @@ def test_the_commands_target_is_an_ablation_of_configured_methods(page, reposito
 
 
 def test_the_methods_that_it_names_are_there(page, repository):
-    config = validate(yaml.safe_load((repository / "config.yaml").read_text()))
-    for name in re.findall(r"`(\w+\+\w+=\w+)`", page):
+    config = validate(several_views(page, repository))
+    named = re.findall(r"`(\w+\+\w+=[\w.]+(?:\+\w+=[\w.]+)*)`", page)
+    assert {"pu_mlc+transfer=mixup", "sarl+ema=epoch+ema_decay=0.82"} < set(named)
+    for name in named:
         assert plan.canonical(config, name) == name
+
+
+def several_views(page, repository):
+    paper = yaml.safe_load((repository / "config.yaml").read_text())
+    _, block = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    return merged(paper, yaml.safe_load(block))
+
+
+def test_views_are_compared_where_there_are_several(page, repository):
+    raw = several_views(page, repository)
+    config = validate(raw)
+    runs = plan.runs(config, **plan.experiment(config, "table4"))
+    assert {run.split("/")[1] for run in runs} == {
+        *("scpnet", "scpnet+transfer=scpnet", "sarl+transfer=scpnet")
+    }
+    raw["encoder"]["views"] = ["full"]
+    with pytest.raises(UserError, match=r"compares 2 views .* encoder.views has 1"):
+        validate(raw)
+
+
+def test_the_recipes_are_the_public_codes(repository):
+    config = validate(yaml.safe_load((repository / "config.yaml").read_text()))
+    cycles = {
+        # epochs of 80 (CSL: of its own), rate, decay
+        "splc": (31, 80, 1e-4, "step", 0.9997),
+        "hill": (31, 80, 1e-4, "step", 0.9997),
+        "pu_mlc": (41, 80, 1e-4, "step", 0.9997),
+        "csl": (30, 0, 2e-4, "step", 0.9997),
+        "scpnet": (60, 80, 3e-5, "epoch", 0.82),
+    }
+    names = "epochs", "one_cycle_epochs", "lr", "ema", "ema_decay"
+    for method, values in cycles.items():
+        found = plan.method_options(config, method)
+        assert tuple(found[name] for name in names) == values
+        assert (found["schedule"], found["one_cycle_pct"]) == ("one_cycle", 0.2)
+        assert (found["recipe"], found["optimizer"]) == ("published", "adam")
+
+
+def test_what_an_average_keeps_of_the_start(page):
+    """At 5,011 and 82,081 images, 128 at once."""
+    steps = [math.ceil(images / 128) for images in (5011, 82081)]
+    assert f"{0.9997 ** (31 * steps[0]):.2f} of it after SPLC's 31 epochs" in page
+    assert f"VOC's {steps[0]} an epoch" in page
+    assert f"{0.9997 ** steps[1]:.2f}" == "0.82"

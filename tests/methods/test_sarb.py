@@ -45,7 +45,7 @@ def step_of(features, labels, loss, seen=None):
         return loss(scores, targets)
 
     batch = Batch(features, labels, torch.arange(len(labels)))
-    return Step(batch, features, None, rescore(features), rescore, watched)
+    return Step(batch, features, None, rescore(features), rescore, watched, None)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mlrpl.methods.heads.scpnet import StructuredPriorHead, prior
+from mlrpl.methods.class_graph import prior
+from mlrpl.methods.heads.scpnet import StructuredPriorHead
 from mlrpl.methods.inputs import Inputs
 from mlrpl.text.clip_text import ClipText
 from support import tiny
@@ -16,6 +17,7 @@ OPTIONS = {
     "context_std": 0.02,
     "period": True,
     "prior_top": 2,
+    "lr_prior": 1,
     "prior_dim": 7,
 }
 
@@ -66,3 +68,11 @@ def test_the_graph_is_of_the_names_and_a_single_class_is_alone(tmp_path):
     text = F.normalize(made.tower(*made.prompts()), dim=-1)
     close(made.joined, prior(text @ text.T, 2))
     close(prior(torch.ones(1, 1), 5), torch.tensor([[0.8]]))
+
+
+def test_the_convolutions_have_a_rate_of_their_own(tmp_path):
+    clip = ClipText(tiny.write_clip(tmp_path / "clip"))
+    inputs = Inputs(1, tiny.DIM, torch.zeros(3, 2), clip=clip)
+    context, layers = StructuredPriorHead(inputs, **{**OPTIONS, "lr_prior": 5}).groups()
+    assert (context.factor, len(context.parameters)) == (1, 1)
+    assert (layers.factor, len(layers.parameters)) == (5, 3)

@@ -250,7 +250,7 @@ def step_of(features, labels):
     weight = torch.linspace(-1, 1, features.shape[2], dtype=features.dtype)
     batch = Batch(None, labels.to(torch.int8), torch.arange(len(labels)))
     scores = sigmoid(features @ weight)
-    return Step(batch, features, None, scores, None, PartialBCE())
+    return Step(batch, features, None, scores, None, PartialBCE(), None)
 
 
 def alone(kind, classes, **options):

@@ -31,6 +31,7 @@ FAST = {
     "output_dim": 8,
     "gcn_dim": 6,
     "prior_dim": 6,
+    "prior_top": 2,
     "pair_dim": 6,
     "pair_hidden": 8,
     "transfer_epoch": 1,

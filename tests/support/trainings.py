@@ -64,7 +64,7 @@ def make(
     )
     method = Method.from_options(found, inputs, seed).to(target)
     reads = method.reads
-    training = Split(cache, known, reads, target)
+    training = Split(cache, known, reads, target, further=method.further_views)
     labels = known[: len(known) // 2]
     test = Split(FeatureCache(files.test_features), labels, reads, target, views=1)
     return method, training, test, found

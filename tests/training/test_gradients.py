@@ -156,6 +156,17 @@ def test_the_host_waits_for_nothing_in_a_step(files, loss, detach, visual):
     assert reads.found == []
 
 
+@pytest.mark.parametrize("transfer", ["scpnet", "mixup"])
+def test_nor_in_one_with_more_views_or_mixtures(tmp_path, transfer):
+    files = tiny.write_files(tmp_path, views=2)
+    changed = {"head": "scpnet", "loss": "pu_mlc", "transfer": transfer}
+    method, training, _, _ = make(files, **changed)
+    batch = next(training.shuffled(16, 0, 1))
+    with HostReads() as reads:
+        Gradients(method)(batch)
+    assert reads.found == []
+
+
 def test_waiting_is_noticed(files):
     method, training, _, _ = make(files)
 

@@ -10,6 +10,7 @@ import torch
 from mlrpl.training.optimizers import SGD, Adam, AdamW, Group
 
 RATES = [0.002, 0.001, 0.004, 0.002, 0.002, 0.0002]
+MOMENTA = [0.95, 0.9, 0.85, 0.86, 0.9, 0.95]
 FACTORS = (3.0, 1.0)
 KINDS = ["sgd", "sgd without momentum", "adam", "adamw"]
 
@@ -80,6 +81,25 @@ def test_steps_are_torchs(kind, case):
             # No gradient, no step, and no weight decay either.
             moved = number in CASES[case][step]
             assert torch.equal(mine, before[number]) != moved
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_momentum_that_changes_is_torchs(kind):
+    """As a single cycle has it: Adam's first beta, SGD's momentum."""
+    ours, theirs = parameters(), parameters()
+    optimizer, reference = make(kind, ours), make_torchs(kind, theirs)
+    for step, (rate, momentum) in enumerate(zip(RATES, MOMENTA, strict=True)):
+        for values in (ours, theirs):
+            set_gradients(values, step, ALL[step])
+        optimizer.step(rate, momentum)
+        for group, factor in zip(reference.param_groups, FACTORS, strict=True):
+            changed = {"betas": (momentum, 0.999)} if kind in ADAMS else {}
+            group.update(changed or {"momentum": momentum}, lr=rate * factor)
+        reference.step()
+        for mine, other in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(mine, other, rtol=2e-5, atol=1e-6)
+    optimizer.step(0.1)
+    assert optimizer.momentum == MOMENTA[-1]
 
 
 @pytest.mark.parametrize("saved_after", range(len(RATES)))

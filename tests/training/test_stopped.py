@@ -22,13 +22,13 @@ STOPPED = """\
 import sys, time
 from mlrpl.training import checkpoints, loop
 checkpoints.COPY_INTERVAL = checkpoints.SHARE = 0
-learning_rate = loop.learning_rate
-def slow(options, epoch):
+rates = loop.rates
+def slow(options, epoch, steps):
     if epoch == 3:
         print("in epoch 4", flush=True)
         time.sleep(60)
-    return learning_rate(options, epoch)
-loop.learning_rate = slow
+    return rates(options, epoch, steps)
+loop.rates = slow
 from mlrpl.__main__ import main
 sys.exit(main())
 """

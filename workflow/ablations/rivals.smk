@@ -1,9 +1,8 @@
 """mAP of the methods that one would put beside SARL today, on the same frozen features,
 known labels and seed. Prompts that are compared with every location (DualCoOp to
-PositiveCoOp) are trained at the rates of their public code, as are most of the losses,
-which stand on the linear probe; SPLC, Hill, CSL and PU-MLC have SARL's own rates, since
-their code's need a schedule that is not here. The printed rows are those that could be
-confirmed; all of them report the best epoch on the test set.
+PositiveCoOp) are trained at the rates of their public code, as are the losses, which
+stand on the linear probe. The printed rows are those that could be confirmed; all of
+them report the best epoch on the test set.
 """
 
 

@@ -96,8 +96,12 @@ def make_batch(
         "tokens": (images, POOLED * sizes.locations, width),
     }[method.reads]
     features = torch.randn(shape).abs().to(device)
+    further = None
+    if count := method.further_views:
+        further = torch.randn((count, *shape)).abs().to(device)
     labels = torch.from_numpy(make_labels(images, len(clip.classes))).to(device)
-    return Batch(features, labels, torch.arange(images, device=device))
+    rows = torch.arange(images, device=device)
+    return Batch(features, labels, rows, further)
 
 
 def make_labels(images: int, classes: int) -> np.ndarray:

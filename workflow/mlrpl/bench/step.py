@@ -86,7 +86,8 @@ def cut_step(
 
     with watch("loss"):
         scores = rescore(ends[0])
-        step = Step(batch, ends[0], None, scores, rescore, method.loss_on(batch))
+        loss, score = method.loss_on(batch), partial(method.scores, prepared=ends[1])
+        step = Step(batch, ends[0], None, scores, rescore, loss, score)
         method.transfer(step).backward()
     with watch("visual module"):
         visual.backward(ends[0].grad)

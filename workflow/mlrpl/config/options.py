@@ -4,11 +4,12 @@
 their types, ranges, defaults and meaning, and where each applies. How a method of the
 config and the overrides in its name give a run its options is in `method_strings.py`.
 
-Three keys of the schema are this project's own:
+Four keys of the schema are this project's own:
 
 - `parts`: the option chooses a part of the method (a head, a transfer, a loss); of each
   name it says which class of which module that is, and these names are its `enum`.
 - `tokens`: of the option `head`, the heads that read the tokens' feature files;
+- `views`: of the option `transfer`, how many cached views of an image one compares;
 - `when`: where the option applies: `{loss: [p_asl]}`, with several keys where all of
   them hold; in a list of such mappings, one of them. An option that is named there must
   apply itself. If the first key chooses a part, the option is one of that part, and its
@@ -139,6 +140,15 @@ def part_modules(chosen: Mapping[str, Any]) -> list[str]:
 def reads_tokens(chosen: Mapping[str, Any]) -> bool:
     """Say whether the head of a run's options reads tokens, not maps (`Head.reads`)."""
     return chosen["head"] in options_schema()["properties"]["head"]["tokens"]
+
+
+def compared_views(chosen: Mapping[str, Any]) -> int:
+    """Return how many cached views of an image a run compares; 1 is none with another.
+
+    The same as the transfer's class says (`Part.further_views`).
+    """
+    views = options_schema()["properties"]["transfer"]["views"]
+    return views.get(chosen["transfer"], 1)
 
 
 def _cases(spec: Mapping[str, Any]) -> list[Mapping[str, list]]:

@@ -27,7 +27,19 @@ def sources(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def canonical(config: Mapping[str, Any], method: str) -> str:
-    """Return the one name of a method with overrides (`method_strings.canonical`)."""
+    """Return the one name of a method with overrides (`method_strings.canonical`).
+
+    Raises:
+        UserError: as there, or where a run compares more views of an image than the
+            features have.
+    """
+    wanted = options.compared_views(method_options(config, method))
+    if wanted > 1 and wanted > len(views := config["encoder"]["views"]):
+        raise UserError(
+            f"method {method}: its transfer compares {wanted} views of an image, and "
+            f"encoder.views has {len(views)}: {', '.join(views)}; set it to more, such "
+            "as [full, flip], or choose another transfer"
+        )
     return method_strings.canonical(method, *sources(config))
 
 

@@ -26,11 +26,19 @@ class Batch:
         features: what the head reads, fp32: maps [B, L, K] or vectors [B, D].
         labels: partial labels [B, C], 1 present, -1 absent, 0 unknown.
         images: [B], the images' rows in the training split, for state by image.
+        further: the same images' features in other views, [W, B, ...], the W of an
+            image different from each other; None if no part asks for them
+            (`Part.further_views`), and in iterations in order.
     """
 
     features: Tensor
     labels: Tensor
     images: Tensor
+    further: Tensor | None = None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what it holds, by its names."""
+        return {name: t for name, t in vars(self).items() if t is not None}
 
 
 class Located(NamedTuple):
@@ -88,10 +96,13 @@ class Part(nn.Module):
         kind: the option that chooses the part: `head`, `transfer` or `loss`.
         graph: whether a step has fixed shapes and never waits for the device, so that
             it can be captured as a CUDA graph.
+        further_views: views of each image that a step needs besides the one that it
+            trains on (`Batch.further`).
     """
 
     kind: str
     graph = True
+    further_views = 0
 
     @classmethod
     def from_options(cls, options: Options, inputs: Inputs) -> Self:
@@ -197,6 +208,7 @@ class Step:
         scores: of these.
         rescore: scores of changed class features, by the same head.
         loss: of scores and labels, hard or soft (`Loss.forward`).
+        score: scores of cached features [B, ...], such as those of further views.
     """
 
     batch: Batch
@@ -205,6 +217,7 @@ class Step:
     scores: Scores
     rescore: Callable[[Tensor], Scores]
     loss: Callable[[Scores, Tensor], Tensor]
+    score: Callable[[Tensor], Scores]
 
 
 class Transfer(Part):

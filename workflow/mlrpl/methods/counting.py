@@ -167,6 +167,7 @@ def _count(options: Options, shapes: Shapes) -> Count:
             _features(method, shapes, size),
             torch.empty(size, shapes.classes, dtype=torch.int8, device="meta"),
             torch.empty(size, dtype=torch.long, device="meta"),
+            _further(method, shapes, size),
         )
         method.train()
         method.begin()
@@ -230,6 +231,13 @@ def _features(method: Method, shapes: Shapes, images: int) -> Tensor:
         "tokens": (images, POOLED * shapes.locations, shapes.embed_dim),
     }[method.reads]
     return torch.empty(shape, device="meta")
+
+
+def _further(method: Method, shapes: Shapes, images: int) -> Tensor | None:
+    if not method.further_views:
+        return None
+    one = _features(method, shapes, images)
+    return one.new_empty((method.further_views, *one.shape))
 
 
 def _tensors(method: Method) -> list[Tensor]:

@@ -84,6 +84,11 @@ class Method(nn.Module):
         return all(part.graph for part in self._parts)
 
     @property
+    def further_views(self) -> int:
+        """Views of each image that a step needs besides one (`Batch.further`)."""
+        return max(part.further_views for part in self._parts)
+
+    @property
     def _parts(self) -> tuple[Head, Transfer, Loss]:
         return self.head, self.transfer, self.loss_part
 
@@ -97,7 +102,8 @@ class Method(nn.Module):
             return self._scored(changed, prepared)
 
         scores = rescore(found.class_features)
-        step = Step(batch, *found, scores, rescore, self.loss_on(batch))
+        score = partial(self.scores, prepared=prepared)
+        step = Step(batch, *found, scores, rescore, self.loss_on(batch), score)
         return self.transfer(step)
 
     def loss_on(self, batch: Batch) -> Callable[[Scores, Tensor], Tensor]:

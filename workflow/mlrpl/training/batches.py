@@ -39,6 +39,7 @@ class Split:
         device: torch.device,
         views: int | None = None,
         place: str | None = None,
+        further: int = 0,
     ):
         """Read the cache, unless it stays on the disk.
 
@@ -49,8 +50,20 @@ class Split:
             device: where batches are wanted.
             views: use only the first so many views.
             place: where the features go; by default where they fit.
+            further: views of an image that a shuffled batch has besides one.
+
+        Raises:
+            UserError: there are fewer views than `further`.
         """
         self.views = len(cache.views) if views is None else views
+        self.further = further
+        if further > self.views:
+            raise UserError(
+                f"features: a step compares {further} different views of each image "
+                f"with this transfer, and the files have {self.views}; set "
+                "encoder.views in the config to more, such as [full, flip], or choose "
+                "another transfer"
+            )
         self.labels = torch.from_numpy(labels)
         self.rows: Tensor | None = None
         self.device = device
@@ -122,10 +135,18 @@ class Split:
         random = np.random.default_rng([seed, epoch])
         order = torch.from_numpy(random.permutation(len(self)))
         views = torch.from_numpy(random.integers(self.views, size=len(self)))
-        return self._ahead(self._batches(order, views, size))
+        further = None
+        if self.further:  # after all that is drawn without them
+            drawn = random.random((self.views, len(self))).argsort(axis=0)
+            further = torch.from_numpy(drawn[: self.further])
+        return self._ahead(self._batches(order, views, size, further))
 
     def _batches(
-        self, order: Tensor, views: Tensor | None, size: int
+        self,
+        order: Tensor,
+        views: Tensor | None,
+        size: int,
+        further: Tensor | None = None,
     ) -> Iterator[Batch]:
         there = order.to(self.labels.device)  # in one piece, not a batch at a time
         cached = order if self.rows is None else self.rows[order]
@@ -133,15 +154,21 @@ class Split:
             cached = cached.to(self.labels.device)
         for start in range(0, len(order), size):
             part = slice(start, start + size)
-            taken = cached[part]
+            taken, rows = cached[part], there[part]
             if views is None or self.views == 1:
                 features = self._take(0, taken)
             else:
                 features = self._mixed(taken, views[order[part]])
-            if self.device.type == "cuda" and not features.is_cuda:
-                features = features.pin_memory().to(self.device, non_blocking=True)
-            rows = there[part]
-            yield Batch(features.float(), self.labels[rows], rows)
+            others = None
+            if further is not None:
+                drawn = [self._mixed(taken, kind[order[part]]) for kind in further]
+                others = self._there(torch.stack(drawn))
+            yield Batch(self._there(features), self.labels[rows], rows, others)
+
+    def _there(self, features: Tensor) -> Tensor:
+        if self.device.type == "cuda" and not features.is_cuda:
+            features = features.pin_memory().to(self.device, non_blocking=True)
+        return features.float()
 
     def _mixed(self, rows: Tensor, views: Tensor) -> Tensor:
         places = [(views == view).nonzero()[:, 0] for view in range(self.views)]

@@ -83,8 +83,9 @@ class GraphedGradients(Gradients):
         graph = self._graphs[self.phase]
         if graph is None or batch.features.shape != graph.inputs.features.shape:
             return super().__call__(batch)
-        for name, tensor in vars(graph.inputs).items():
-            tensor.copy_(getattr(batch, name))
+        given = batch.tensors()
+        for name, tensor in graph.inputs.tensors().items():
+            tensor.copy_(given[name])
         graph.replay()
         loss, *gradients = graph.outputs
         for parameter in self.method.parameters():
@@ -99,7 +100,7 @@ class GraphedGradients(Gradients):
         The steps that this takes change nothing: the method's state and the random
         numbers that come next are put back.
         """
-        inputs = Batch(**{name: t.clone() for name, t in vars(batch).items()})
+        inputs = Batch(**{name: t.clone() for name, t in batch.tensors().items()})
         before = State(self.method, inputs.features.device)
         try:
             replay, outputs = self._capture(lambda: self._compute(inputs))

@@ -1,8 +1,10 @@
 """Training one setting from cached features (Algorithm 1)."""
 
+import itertools
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -14,12 +16,13 @@ from mlrpl.config.options import Options
 from mlrpl.errors import UserError
 from mlrpl.methods.base import Batch
 from mlrpl.methods.method import Method
+from mlrpl.training.averages import WeightAverage, average_of
 from mlrpl.training.batches import Split
 from mlrpl.training.checkpoints import Checkpoint
 from mlrpl.training.gradients import Gradients, gradients_of
 from mlrpl.training.history import Bar, Epoch
 from mlrpl.training.optimizers import SGD, Adam, AdamW, Group, Optimizer
-from mlrpl.training.schedule import learning_rate
+from mlrpl.training.schedule import Rate, rates
 
 # The mean over the classes of the average precision of scores [N, C], given labels.
 MeanAP = Callable[[np.ndarray, np.ndarray], float]
@@ -179,9 +182,11 @@ def train(
     training, test, validation = splits.training, splits.test, splits.validation
     gradients = gradients_of(method, training.device)
     optimizer = make_optimizer(options, method)
+    steps = math.ceil(len(training) / options.batch_size)
+    average = average_of(method, options, steps)
     found, last = Progress(), np.empty(0)
     targets = test.labels.cpu().numpy()
-    if checkpoint and (restored := restore(checkpoint, method, optimizer)):
+    if checkpoint and (restored := restore(checkpoint, method, optimizer, average)):
         found = restored
         print(f"going on after epoch {found.history[-1].epoch}", file=sys.stderr)
     first = found.history[-1].epoch + 1 if found.history else 0
@@ -189,12 +194,12 @@ def train(
     for epoch in range(first, options.epochs + 1):
         lr = loss = test_map = held_map = None
         if epoch:
-            lr = learning_rate(options, epoch - 1)
+            due = rates(options, epoch - 1, steps)
+            lr = due[-1].lr
             torch.manual_seed(draws_seed(seed, epoch))
-            steps = math.ceil(len(training) / options.batch_size)
             gradients.phase = method.start_epoch(epoch, training.batches, steps)
             batches = training.shuffled(options.batch_size, seed, epoch)
-            loss = run_epoch(gradients, optimizer, lr, batches)
+            loss = run_epoch(gradients, optimizer, due, batches, average)
             if not math.isfinite(loss):
                 training.check_features()
                 raise UserError(
@@ -203,11 +208,12 @@ def train(
                 )
         final = epoch == options.epochs
         if final or (epoch and epoch % options.eval_every == 0):
-            last = score(method, test)
+            with average.in_place() if average else nullcontext():
+                last = score(method, test)
+                held = score(method, validation) if validation is not None else None
             test_map = mean_ap(last, targets)
             found.tested(last, epoch, test_map)
             if validation is not None:
-                held = score(method, validation)
                 held_map = mean_ap(held, validation.labels.cpu().numpy())
                 found.held_out(held, last, epoch, held_map)
         if epoch or final:
@@ -216,7 +222,9 @@ def train(
             if record is not None:
                 record(found.history)
         if checkpoint and epoch and not final:
-            checkpoint.offer(partial(state_of, method, optimizer, found))
+            checkpoint.offer(partial(state_of, method, optimizer, found, average))
+    if average:
+        average.put()
     bar.close()
     return Result(found.history, last, found.best, found.best_epoch, found.validated)
 
@@ -226,17 +234,26 @@ def draws_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0])
 
 
-def state_of(method: Method, optimizer: Optimizer, found: Progress) -> dict[str, Any]:
+def state_of(
+    method: Method,
+    optimizer: Optimizer,
+    found: Progress,
+    average: WeightAverage | None,
+) -> dict[str, Any]:
     """Return what a checkpoint holds after an epoch."""
     return {
         "method": method.state_dict(),
         "optimizer": optimizer.state_dict(),
         "progress": found.to_state(),
+        "average": average and average.state,
     }
 
 
 def restore(
-    checkpoint: Checkpoint, method: Method, optimizer: Optimizer
+    checkpoint: Checkpoint,
+    method: Method,
+    optimizer: Optimizer,
+    average: WeightAverage | None,
 ) -> Progress | None:
     """Put a checkpoint's state where it was; None if there is none that fits."""
     found: list[Progress] = []
@@ -248,24 +265,43 @@ def restore(
         shapes = {name: tensor.shape for name, tensor in own.items()}
         if shapes != {name: saved.shape for name, saved in state["method"].items()}:
             raise ValueError("it is of another method")
+        if average:
+            average.check(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         method.load_state_dict(state["method"])
+        if average:
+            average.load(state["average"])
         found.append(progress)
 
     return found[0] if checkpoint.restore(put) else None
 
 
 def run_epoch(
-    gradients: Gradients, optimizer: Optimizer, lr: float, batches: Iterable[Batch]
+    gradients: Gradients,
+    optimizer: Optimizer,
+    lr: float | Iterable[Rate],
+    batches: Iterable[Batch],
+    average: WeightAverage | None = None,
 ) -> float:
-    """Take one optimiser step a batch; return the mean loss over the images."""
+    """Take one optimiser step a batch; return the mean loss over the images.
+
+    Args:
+        gradients: of the method.
+        optimizer: of its parameters.
+        lr: the learning rate, or what each step takes.
+        batches: of the epoch.
+        average: takes the weights after each step.
+    """
     method = gradients.method
     method.train()
     total, images = torch.zeros(()), 0
+    due = itertools.repeat(Rate(lr)) if isinstance(lr, float | int) else iter(lr)
     for batch in batches:
         loss = gradients(batch)
-        optimizer.step(lr)
+        optimizer.step(*next(due))
         method.after_step()
+        if average:
+            average.update()
         total = total.to(loss.device) + loss * len(batch.labels)
         images += len(batch.labels)
     return float(total) / max(images, 1)

@@ -40,17 +40,23 @@ class Optimizer:
     # others are single numbers.
     _kept: ClassVar[dict[str, bool]]
 
-    def __init__(self, groups: list[Group], clip_norm: float = 0):
-        self.groups, self.clip_norm = groups, clip_norm
+    def __init__(self, groups: list[Group], momentum: float, clip_norm: float = 0):
+        self.groups, self.momentum, self.clip_norm = groups, momentum, clip_norm
         self._states: list[list[State]] = [[None] * len(g.parameters) for g in groups]
 
     @torch.no_grad()
-    def step(self, lr: float) -> None:
+    def step(self, lr: float, momentum: float | None = None) -> None:
         """Update the parameters from their gradients, and drop these.
 
         Before it, the gradient of all parameters together is clipped to `clip_norm`,
         unless that is 0.
+
+        Args:
+            lr: the learning rate.
+            momentum: from now on, Adam's first beta; as it was if None.
         """
+        if momentum is not None:
+            self.momentum = momentum
         if self.clip_norm:
             every = [p for group in self.groups for p in group.parameters]
             nn.utils.clip_grad_norm_(every, self.clip_norm)
@@ -129,8 +135,8 @@ class SGD(Optimizer):
         weight_decay: float,
         clip_norm: float = 0,
     ):
-        super().__init__(groups, clip_norm)
-        self.momentum, self.weight_decay = momentum, weight_decay
+        super().__init__(groups, momentum, clip_norm)
+        self.weight_decay = weight_decay
 
     def _update(
         self, group: Group, states: list[State], moved: list[int], lr: float
@@ -168,7 +174,7 @@ class _Moments(Optimizer):
     _kernel: Callable[..., None]
 
     def __init__(self, groups: list[Group], weight_decay: float, clip_norm: float = 0):
-        super().__init__(groups, clip_norm)
+        super().__init__(groups, BETAS[0], clip_norm)
         self.weight_decay = weight_decay
 
     def _update(
@@ -195,7 +201,7 @@ class _Moments(Optimizer):
             fused=True,
             amsgrad=False,
             lr=lr,
-            beta1=BETAS[0],
+            beta1=self.momentum,
             beta2=BETAS[1],
             eps=EPS,
             weight_decay=self.weight_decay,

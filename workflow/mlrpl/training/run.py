@@ -189,7 +189,8 @@ def build(
     )
     method = Method.from_options(setting.options, inputs, setting.seed).to(device)
     reads, labels = method.reads, loaded.test_index.labels
-    whole = Split(loaded.train_cache, known, reads, device)
+    further = method.further_views
+    whole = Split(loaded.train_cache, known, reads, device, further=further)
     test = Split(loaded.test_cache, labels, reads, device, views=1)
     if not share:
         return method, Splits(whole, test)

@@ -2,8 +2,7 @@
 
 Ding et al. `SCPNet.forward` of jameslahm/SCPNet: a graph convolution over the classes'
 text features, joined by how alike CLIP finds them. Its training holds the scores of
-three views of an image against each other besides; a batch has one view of each here,
-so that this head is SCPNet's model without its consistency.
+further views of an image against each other besides, which is the transfer `scpnet`.
 """
 
 import math
@@ -12,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mlrpl.methods.base import Head
+from mlrpl.methods.base import Group, Head
+from mlrpl.methods.class_graph import name_similarity, prior
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.precision import at_least_fp32, fp32_products
 from mlrpl.text.prompts import Prompts
 from mlrpl.text.tower import TextTower
 
 SCALE, SLOPE = 10.0, 0.2  # of the cosines and of the leaky ReLU
-NEIGHBOURS = 0.2  # what a class's neighbours weigh beside its own 0.8
 
 
 class StructuredPriorHead(Head):
@@ -42,6 +41,7 @@ class StructuredPriorHead(Head):
         context_std: float,
         period: bool,
         prior_top: int,
+        lr_prior: float,
         prior_dim: int,
     ):
         """Draw context vectors and convolutions.
@@ -54,21 +54,17 @@ class StructuredPriorHead(Head):
             period: end the prompt with a full stop.
             prior_top: classes to which each is joined, itself among them; all if there
                 are fewer.
+            lr_prior: rate of the convolutions as a multiple of the setting's.
             prior_dim: width between the convolutions.
         """
         super().__init__()
         clip = inputs.clip
         self.tower = TextTower(clip)
-        length = self.tower.context_length
-        shared = {"period": period, "context_length": length, "std": context_std}
-        specific = prompts == "class_specific"
-        self.prompts = Prompts(clip, n_ctx, specific, **shared)
-        with torch.no_grad():
-            names = self.tower(*Prompts(clip, 0, False, **shared)())
-        unit = F.normalize(names, dim=-1)
-        graph = prior(unit @ unit.T, prior_top)
+        length, specific = self.tower.context_length, prompts == "class_specific"
+        self.prompts = Prompts(clip, n_ctx, specific, period, length, context_std)
+        graph = prior(name_similarity(clip, self.tower, period), prior_top)
         self.register_buffer("joined", graph, persistent=False)
-        width = inputs.embed_dim
+        self.lr_prior, width = lr_prior, inputs.embed_dim
         self.layers = nn.ParameterList(
             torch.empty(a, b).uniform_(-1 / math.sqrt(b), 1 / math.sqrt(b))
             for a, b in (
@@ -77,6 +73,11 @@ class StructuredPriorHead(Head):
                 (prior_dim, width),
             )
         )
+
+    def groups(self) -> list[Group]:
+        """Return the context vectors, and the convolutions at their own rate."""
+        context = list(self.prompts.parameters())
+        return [Group(context), Group(list(self.layers), self.lr_prior)]
 
     def prepare(self) -> Tensor:
         """Return the classes' text features [C, D] after the graph, normalised."""
@@ -99,19 +100,3 @@ class StructuredPriorHead(Head):
         """Return the scaled cosines [B, C]."""
         with fp32_products(class_features.device):
             return SCALE * F.normalize(class_features, dim=-1) @ prepared.T
-
-
-def prior(similarity: Tensor, top: int) -> Tensor:
-    """Return the graph of classes [C, C]: rows of neighbours' weights, and their own.
-
-    Args:
-        similarity: of the classes, [C, C].
-        top: entries of a row that are kept, the class itself among them.
-    """
-    kept = similarity.topk(min(top, len(similarity)), dim=1).indices
-    mask = torch.zeros_like(similarity).scatter(1, kept, 1)
-    own = torch.eye(len(similarity), dtype=similarity.dtype, device=similarity.device)
-    others = similarity * mask * (1 - own)
-    total = others.sum(dim=1, keepdim=True)
-    weights = torch.where(total > 0, NEIGHBOURS * others / total, 0)
-    return weights + (1 - NEIGHBOURS) * own
