@@ -98,10 +98,12 @@ def imports(tree: ast.AST, package: Path = PACKAGE) -> list[str]:
     return [name for name in dict.fromkeys(inside) if _path(name, package)]
 
 
+@functools.cache
 def _changes_nothing(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in NO_NUMBERS)
 
 
+@functools.cache
 def _path(module: str, package: Path) -> Path | None:
     """Return the file of a module, or of a folder's `__init__`; None without one."""
     place = package / module.replace(".", "/")
