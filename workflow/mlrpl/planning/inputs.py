@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mlrpl.config import dependencies, plan
+from mlrpl.encoder import shard_list
 from mlrpl.errors import UserError
 from mlrpl.planning.functions import either, inspected, stops
 
@@ -16,8 +17,15 @@ from mlrpl.planning.functions import either, inspected, stops
 class Inputs:
     """What jobs of one configuration read; what was looked up is kept."""
 
-    def __init__(self, config: Mapping[str, Any]):
-        """Take a checked configuration."""
+    def __init__(self, config: Mapping[str, Any], fetched: bool = False):
+        """Take a checked configuration.
+
+        Args:
+            config: the configuration.
+            fetched: whether a job sees its input files alone, as where a storage
+                provider fetches them; otherwise it sees what lies beside them too.
+        """
+        self.fetched = fetched
         self.config = config
         self.datasets = config["datasets"]
         self._options: dict[str, dict[str, Any]] = {}
@@ -81,13 +89,26 @@ class Inputs:
         return plan.flags({key: entry.get(key) for key in keys})
 
     def shards(self, split: str) -> Callable:
-        """Return the input function of a split's feature files that a run reads."""
+        """Return the input function of a split's feature files that a run reads.
+
+        That is the list of them (`encoder.shard_list`), and where files are fetched
+        for each job, the files after it.
+        """
 
         @stops
         def files(wildcards: Any) -> list[str]:
-            return self._files(wildcards.dataset, split, self._folder(wildcards.method))
+            folder = self._folder(wildcards.method)
+            images = plan.images_of(self.config, wildcards.dataset)
+            listed = f"<results>/features/{images}/{split}/{folder}{shard_list.NAME}"
+            if not self.fetched:
+                return [listed]
+            return [listed, *self._files(wildcards.dataset, split, folder)]
 
         return files
+
+    def shards_of_split(self, wildcards: Any) -> list[str]:
+        """Return all feature files of a split (`split`), of one `kind`."""
+        return self._files(wildcards.dataset, wildcards.split, wildcards.kind)
 
     def _folder(self, method: str) -> str:
         """Return where a run's feature files are below a split's."""

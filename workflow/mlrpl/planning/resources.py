@@ -29,7 +29,7 @@ def takes(asks: jobs.Jobs, rule: str) -> dict[str, int | Callable]:
                 key: [files] if isinstance(files, str) else list(files)
                 for key, files in input.items()
             } or {"": list(input)}
-            found = {key: sum(map(jobs.size_mb, files)) for key, files in named.items()}
+            found = {key: jobs.files_mb(files) for key, files in named.items()}
             return getattr(asks.ask(rule, wildcards, found, threads, attempt), key)
 
         return inspected(value)

@@ -7,6 +7,7 @@ shards = INPUTS.shards
 flags = INPUTS.flags
 code = INPUTS.code
 method_options = stops(INPUTS.method_options)
+shards_of_split = inspected(INPUTS.shards_of_split)
 train_index = inspected(INPUTS.train_index)
 train_split = inspected(INPUTS.train_split)
 train_code = stops(INPUTS.train_code)
