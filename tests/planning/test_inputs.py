@@ -45,8 +45,22 @@ def test_one_with_the_images_of_another_reads_its_files(config):
     index = inputs.of_images("<results>/data/{dataset}/train.h5")
     for name in ("voc2007", "single"):
         assert index(of(dataset=name)) == "<results>/data/voc2007/train.h5"
-    [first, *_] = inputs.shards("train")(of(dataset="single", method="sarl"))
-    assert first.startswith("<results>/features/voc2007/train/")
+    found = inputs.shards("train")(of(dataset="single", method="sarl"))
+    assert found == ["<results>/features/voc2007/train/shards.json"]
+
+
+def test_a_training_waits_for_the_list_of_the_shards(config):
+    job = of(dataset="voc2007", method="sarl")
+    folder = "<results>/features/voc2007/test/"
+    assert Inputs(config).shards("test")(job) == [f"{folder}shards.json"]
+    # Where files are fetched for a job, it names them all.
+    fetched = Inputs(config, fetched=True).shards("test")
+    files = [f"{folder}{name}" for name in ("shards.json", "0.h5", "1.h5")]
+    assert fetched(job) == files
+    tokens = of(dataset="voc2007", method="dualcoop")
+    assert fetched(tokens)[0] == f"{folder}tokens/shards.json"
+    split = of(dataset="voc2007", split="test", kind="tokens/")
+    assert Inputs(config).shards_of_split(split) == fetched(tokens)[1:]
 
 
 def test_the_test_split_is_compared_with_the_training_split(inputs):

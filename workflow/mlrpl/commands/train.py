@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     import json
 
     from mlrpl.config.options import Options
-    from mlrpl.encoder import shard_list
+    from mlrpl.encoder.shard_list import expand
     from mlrpl.errors import UserError
     from mlrpl.evaluation.average_precision import mean_average_precision
     from mlrpl.training.run import Setting, run_setting
@@ -66,8 +66,8 @@ def run(args: argparse.Namespace) -> None:
         prop=args.prop,
         seed=args.seed,
         options=Options.from_dict(values),
-        train_features=shard_list.expand(args.train_features),
-        test_features=shard_list.expand(args.test_features),
+        train_features=expand(args.train_features),
+        test_features=expand(args.test_features),
         train_index=args.train_index,
         test_index=args.test_index,
         known=args.known,

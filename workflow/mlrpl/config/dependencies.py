@@ -28,6 +28,7 @@ NO_NUMBERS = {
     "data.index": "reading and writing; the rules that make an index name it",
     "data.checks": "what is refused",
     "data.splits": "what is refused, and what is warned of",
+    "encoder.shard_list": "which files; the rule that lists them names it",
     "demo.workers": "which process draws a picture",
     "training.history": "what a training says while it runs",
     "training.checkpoints": "a training that goes on ends with the same bits",
