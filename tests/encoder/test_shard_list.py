@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -25,23 +26,23 @@ def test_a_list_stands_for_its_shards_in_their_order(listed, tmp_path):
 
 
 def test_a_shard_with_other_bytes_is_another_list(listed, tmp_path):
-    before = open(listed).read()
+    before = Path(listed).read_text()
     os.utime(tmp_path / "3.h5", (1, 1))
     shard_list.write(listed, 11)
-    assert open(listed).read() == before
+    assert Path(listed).read_text() == before
     (tmp_path / "3.h5").write_bytes(b"yyy")
     shard_list.write(listed, 11)
-    assert open(listed).read() != before
+    assert Path(listed).read_text() != before
 
 
 def test_a_large_shard_is_known_by_its_time(listed, tmp_path, monkeypatch):
     monkeypatch.setattr(shard_list, "HASHED_BYTES", 2)
     shard_list.write(listed, 11)
-    before = json.load(open(listed))["shards"]
+    before = json.loads(Path(listed).read_text())["shards"]
     for number in (2, 3):
         os.utime(tmp_path / f"{number}.h5", (1, 1))
     shard_list.write(listed, 11)
-    after = json.load(open(listed))["shards"]
+    after = json.loads(Path(listed).read_text())["shards"]
     assert [n for n in range(11) if before[n] != after[n]] == [3]
 
 
