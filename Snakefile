@@ -23,6 +23,11 @@ include: "workflow/rules/common/inputs.smk"
 include: "workflow/rules/common/shown.smk"
 
 
+if config["container"]:
+
+    container: config["container"]
+
+
 pathvars:
     results=config["results"],
     logs=config["logs"],
