@@ -9,7 +9,7 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
-# The caller's own; what it lacks is in the project's (workflow/rules/common.smk).
+# The caller's own; what it lacks is in the project's (workflow/rules/common/start.smk).
 if os.path.exists("config.yaml"):
 
     configfile: "config.yaml"
@@ -18,7 +18,14 @@ if os.path.exists("config.yaml"):
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/common.smk"
+include: "workflow/rules/common/start.smk"
+include: "workflow/rules/common/inputs.smk"
+include: "workflow/rules/common/shown.smk"
+
+
+if config["container"]:
+
+    container: config["container"]
 
 
 pathvars:
@@ -48,11 +55,11 @@ onstart:
 
 # The last lines on the screen: numbers and places, or what failed.
 onsuccess:
-    say_last(endings.success(config, sorted(NAMED_RUNS)))
+    say_last(endings.success(config, sorted(RUNS.named)))
 
 
 onerror:
-    say_last(failed_jobs())
+    say_last(failed_jobs(workflow.scheduler))
 
 
 # An ablation is a file with a rule `ablation_` and its name, and a target: drop one in.
@@ -69,7 +76,7 @@ for ablation_name in ABLATIONS:
     keep_names(ablation_path, WORKFLOWS_OWN, globals())
 
 
-READING["ablation"] = None
+ABLATION_FILES.all_read()
 
 
 rule ablations:

@@ -26,6 +26,7 @@ STAGES = [
     "reporting",
     "demo",
     "doctor",
+    "planning",
     "bench",
     "commands",
     "__main__",

@@ -46,8 +46,12 @@ def rule_files(repository):
     ]
 
 
+def helper_files(repository):
+    return sorted((repository / "workflow/rules/common").glob("*.smk"))
+
+
 def test_rule_files_begin_with_what_they_are(repository):
-    for path in rule_files(repository):
+    for path in [*rule_files(repository), *helper_files(repository)]:
         assert path.read_text().startswith('"""'), path
 
 
@@ -63,7 +67,10 @@ def test_rules_say_what_they_need(repository):
                 assert "{log:q}" in block and "python -m mlrpl " in block
 
 
-def test_functions_are_in_common(repository):
+def test_functions_are_apart_from_rules(repository):
     for path in rule_files(repository):
-        if path.name != "common.smk":
-            assert not re.search(r"^def ", path.read_text(), re.MULTILINE), path
+        assert not re.search(r"^def ", path.read_text(), re.MULTILINE), path
+    for path in helper_files(repository):
+        text = path.read_text()
+        assert not re.search(r"^(use )?rule ", text, re.MULTILINE), path
+        assert len(text.splitlines()) <= 200, path

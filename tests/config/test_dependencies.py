@@ -124,6 +124,7 @@ COMMANDS = {
     "encoder": ("encoder", []),
     "context": ("context", []),
     "features": ("features", ["text.class_names", "text.clip_text", "text.export"]),
+    "shard_list": ("shards", []),
     "tokens": ("features", ["text.class_names", "text.clip_text", "text.export"]),
     "evaluate": ("evaluate", []),
     "resample": ("resample", []),

@@ -42,3 +42,36 @@ def test_the_wrong_part_is_named(paper, target, said):
     with pytest.raises(UserError) as error:
         targets.explain(target, config, known)
     assert str(error.value).startswith(f"{target}: ") and said in str(error.value)
+
+
+class Rule:
+    """What is read of one of Snakemake's."""
+
+    def __init__(self, name, *products):
+        self.name = name
+        self._products = products
+
+    def products(self):
+        return self._products
+
+    def has_wildcards(self):
+        return any("{" in path for path in self._products)
+
+    def is_producer(self, path):
+        return path in self._products or (self.has_wildcards() and path.endswith(".h5"))
+
+
+RULES = [Rule("all"), Rule("table2", "t/table2.csv"), Rule("index", "{split}.h5")]
+
+
+def test_what_is_made_or_there_is_no_mistake(tmp_path):
+    there = tmp_path / "there.txt"
+    there.write_text("")
+    asked = ["all", "t/table2.csv", "train.h5", str(there), "tabel2", "t/table3.csv"]
+    assert targets.unmade(asked, iter(RULES)) == ["tabel2", "t/table3.csv"]
+
+
+def test_what_may_be_meant_has_no_wildcards():
+    assert sorted(targets.known(iter(RULES))) == [
+        *("all", "index", "t/table2.csv", "table2")
+    ]

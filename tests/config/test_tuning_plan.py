@@ -101,7 +101,7 @@ def test_of_a_large_grid_a_part_is_drawn_from_seed_and_name(configured):
 
 def test_names_are_what_paths_allow(configured, repository):
     config = configured(search={"lr": [1e-5], "weight_decay": [1e-7, 0.5]})
-    text = (repository / "workflow/rules/common.smk").read_text()
+    text = (repository / "workflow/rules/common/start.smk").read_text()
     [pattern] = [line for line in text.splitlines() if line.startswith("    method=r")]
     pattern = pattern.partition('r"')[2].removesuffix('",')
     for method in METHODS:

@@ -42,9 +42,13 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerParameters=sched_min_interval=100000,bf_interval=1,requeue_delay=1
 KillWait=20
 MinJobAge=600
+SlurmdParameters=config_overrides
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
 ReturnToService=2
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$memory Gres=gpu:2 State=UNKNOWN
+NodeName=$host NodeAddr=127.0.0.1 CPUs=${SLURM_TEST_CPUS:-$(nproc)} RealMemory=$memory Gres=gpu:2 State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES DefMemPerCPU=500 DefaultTime=60
 CONF
 echo "NodeName=$host Name=gpu File=$place/dev/nvidia[0-1]" > "$place/etc/gres.conf"

@@ -169,3 +169,49 @@ def test_only_a_download_imports_pooch(repository):
             Path("doctor/sources.py"),  # where it compares hashes
         },
     }
+
+
+def test_the_image_is_of_the_pins_and_has_no_root(repository):
+    lines = (repository / "envs/Dockerfile").read_text().replace("\\\n", " ")
+    commands = [
+        line.split(maxsplit=1)
+        for line in lines.splitlines()
+        if line and not line.startswith("#")
+    ]
+    [image] = [words for name, words in commands if name == "FROM"]
+    conda = yaml.safe_load((repository / "envs/mlrpl.yaml").read_text())
+    [python] = [d for d in conda["dependencies"] if str(d).startswith("python=")]
+    assert image.startswith(f"python:{python.split('=')[1]}-")
+    # The file of the pins itself, and nothing besides it.
+    [copied] = [words.split() for name, words in commands if name == "COPY"]
+    assert copied == ["requirements.txt", "/tmp/requirements.txt"]
+    [run] = [words for name, words in commands if name == "RUN"]
+    [installing] = [step for step in run.split("&&") if "pip" in step]
+    assert installing.split()[:2] == ["pip", "install"]
+    named = [word for word in installing.split()[2:] if not word.startswith("--")]
+    assert named == ["/tmp/requirements.txt"]
+    [user] = [words for name, words in commands if name == "USER"]
+    assert int(user) > 0 and f"--uid {user} " in run
+
+
+def test_a_configured_image_is_that_of_every_job(repository, tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from snakemake.api import *\n"
+        "from snakemake.settings.types import *\n"
+        "with SnakemakeApi() as api:\n"
+        "    flow = api.workflow(resource_settings=ResourceSettings(cores=1),"
+        " config_settings=ConfigSettings(config={'container': sys.argv[2]}),"
+        " snakefile=Path(sys.argv[1]), workdir=Path('.'))\n"
+        "    print({rule.container_img for rule in flow._workflow.rules})\n"
+    )
+    for given, found in (("docker://mlrpl", "{'docker://mlrpl'}"), ("", "{None}")):
+        words = [str(repository / "Snakefile"), given]
+        if not given:
+            program = program.replace("{'container': sys.argv[2]}", "{}")
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.strip().splitlines()[-1] == found, done.stderr

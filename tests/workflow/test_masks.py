@@ -37,4 +37,4 @@ def test_a_training_reads_the_others_features_and_its_own_labels(planned):
     known = "results/data/one/known/prop=1.0/seed=0.npy"
     assert known in read
     others = [path for path in read if path != known]
-    assert len(others) == 7 and not any("/one" in path for path in others)
+    assert len(others) == 6 and not any("/one" in path for path in others)

@@ -45,6 +45,7 @@ def test_paper_grid_is_planned_offline(paper_plan):
         "glove": 2,
         "encoder": 2,
         "features": 16 + 8 + 2 + 2,
+        "shard_list": 2 * 2,
         "train": trainings,
         "evaluate": trainings,
         "collect": 1,

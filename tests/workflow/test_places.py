@@ -117,6 +117,7 @@ def test_a_module_without_a_config_takes_that_of_the_folder(
     assert done.returncode == 0, done.stdout
     assert {job.removeprefix("mlrpl_") for job in job_counts(done.stdout)} == {
         *("index_csv", "index_voc", "drop", "glove", "encoder", "features"),
+        "shard_list",
         *("train", "evaluate", "table2"),
     }
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "weights": "fetch the weights of an open_clip tag, as a file",
     "context": "the tokens of a text that context vectors start from",
     "features": "frozen image features of one shard of a split, into HDF5",
+    "shards": "the list of a split's feature files, for trainings",
     "train": "train one setting from cached features",
     "predict": "which classes pictures show, by a trained setting, and where",
     "export": "a trained setting as one file, for predict",

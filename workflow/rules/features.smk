@@ -5,6 +5,7 @@ OUTPUTS:
     <data>/clip/{weights}                             those of open_clip's tag, if it is one
     <results>/features/{dataset}/{split}/{shard}.h5   pooled maps and global features
     <results>/features/{dataset}/{split}/tokens/{shard}.h5   every location, projected
+    <results>/features/{dataset}/{split}/shards.json  the list of a split's files
     <results>/clip/{dataset}.safetensors              text tower and class names
     <results>/clip/context/{text}.json                tokens of a context's start
 """
@@ -152,3 +153,27 @@ rule tokens:
         " --index {input.index:q} --shard {wildcards.shard:q} --shards {params.shards}"
         " --device {resources.device} --batch-size {resources.batch_size}"
         " --threads {threads} --output {output:q} &> {log:q}"
+
+
+# One input of each training in place of all shards, at which every plan would look.
+rule shard_list:
+    """The list of a split's feature files."""
+    input:
+        shards_of_split,
+    output:
+        "<results>/features/{dataset}/{split}/{kind}shards.json",
+    log:
+        "<logs>/features/{dataset}/{split}/{kind}shards.log",
+    wildcard_constraints:
+        kind="(tokens/)?",
+    localrule: True
+    conda:
+        "../../envs/mlrpl.yaml"
+    threads: 1
+    resources:
+        **takes("shard_list"),
+    params:
+        code=code("encoder.shard_list"),
+        shards=lambda w, input: len(input),
+    shell:
+        "python -m mlrpl shards --count {params.shards} --output {output:q} &> {log:q}"

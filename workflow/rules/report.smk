@@ -68,12 +68,14 @@ rule classes:
         " --datasets {params.datasets:q} --output {output:q} &> {log:q}"
 
 
-FIRST_PAGE = first_page([*RESULTS, *rules.curves.output, *rules.classes.output])
+ON_FIRST_PAGE = FIRST_PAGE.of(
+    [*RESULTS, *rules.curves.output, *rules.classes.output], ABLATION_FILES.contents
+)
 
 
 rule overview:
     input:
-        shown=list(FIRST_PAGE),
+        shown=list(ON_FIRST_PAGE),
         results=RESULTS,
         runs=named("run.json"),
     output:
@@ -97,7 +99,7 @@ rule overview:
             {
                 "title": "Multi-label recognition with partial labels",
                 "about": (WORKFLOW / "report/overview.rst").read_text("utf-8"),
-                "items": list(FIRST_PAGE.values()),
+                "items": list(ON_FIRST_PAGE.values()),
             }
         ),
     shell:

@@ -89,7 +89,7 @@ rule comparisons:
 rule cost:
     """Hours, memory and energy of the trainings that tables and figures are made of."""
     input:
-        lambda w: [f"<results>/runs/{run}/run.json" for run in sorted(NAMED_RUNS)],
+        lambda w: [f"<results>/runs/{run}/run.json" for run in sorted(RUNS.named)],
     output:
         csv="<results>/tables/cost.csv",
         md="<results>/tables/cost.md",

@@ -11,8 +11,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--options", required=True, help="the options, as JSON")
-    parser.add_argument("--train-features", nargs="+", required=True, metavar="HDF5")
-    parser.add_argument("--test-features", nargs="+", required=True, metavar="HDF5")
+    for split in ("train", "test"):
+        parser.add_argument(
+            f"--{split}-features",
+            nargs="+",
+            required=True,
+            metavar="HDF5",
+            help="the split's feature files, or their list (shards.json)",
+        )
     parser.add_argument("--train-index", required=True)
     parser.add_argument("--test-index", required=True)
     parser.add_argument("--known", required=True, help="partial labels, npy")
@@ -41,6 +47,7 @@ def run(args: argparse.Namespace) -> None:
     import json
 
     from mlrpl.config.options import Options
+    from mlrpl.encoder.shard_list import expand
     from mlrpl.errors import UserError
     from mlrpl.evaluation.average_precision import mean_average_precision
     from mlrpl.training.run import Setting, run_setting
@@ -59,8 +66,8 @@ def run(args: argparse.Namespace) -> None:
         prop=args.prop,
         seed=args.seed,
         options=Options.from_dict(values),
-        train_features=args.train_features,
-        test_features=args.test_features,
+        train_features=expand(args.train_features),
+        test_features=expand(args.test_features),
         train_index=args.train_index,
         test_index=args.test_index,
         known=args.known,

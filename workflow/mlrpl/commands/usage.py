@@ -37,6 +37,7 @@ EXAMPLES = {
     "encoder": f"{MODEL} --index train.h5 --output mine.safetensors",
     "context": "--model RN101-quickgelu --text a_photo_of_a --output c.json",
     "features": f"{MODEL} --images i.zip --index train.h5 --output 0.h5",
+    "shards": "--count 16 --output results/features/coco2014/train/shards.json",
     "evaluate": f"{SETTING} --scores scores.h5 --index test.h5 --output m.json",
     "collect": "results/runs/*/*/*/*/metrics.json --output metrics.csv",
     "boxes": "voc --images VOCtest_06-Nov-2007.tar --index test.h5 --output boxes.h5",

@@ -28,6 +28,7 @@ NO_NUMBERS = {
     "data.index": "reading and writing; the rules that make an index name it",
     "data.checks": "what is refused",
     "data.splits": "what is refused, and what is warned of",
+    "encoder.shard_list": "which files; the rule that lists them names it",
     "demo.workers": "which process draws a picture",
     "training.history": "what a training says while it runs",
     "training.checkpoints": "a training that goes on ends with the same bits",
@@ -98,10 +99,12 @@ def imports(tree: ast.AST, package: Path = PACKAGE) -> list[str]:
     return [name for name in dict.fromkeys(inside) if _path(name, package)]
 
 
+@functools.cache
 def _changes_nothing(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in NO_NUMBERS)
 
 
+@functools.cache
 def _path(module: str, package: Path) -> Path | None:
     """Return the file of a module, or of a folder's `__init__`; None without one."""
     place = package / module.replace(".", "/")

@@ -100,8 +100,25 @@ def applying(values: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         values: option names and values, of the right types; may be incomplete.
     """
+    whole = {**_defaults(), **values}
+    decided = tuple(whole[name] for name in _deciding())
+    return {name: whole[name] for name in _applying(decided)}
+
+
+@functools.cache
+def _deciding() -> tuple[str, ...]:
+    """Return the options by whose values others apply or do not."""
+    specs = options_schema()["properties"].values()
+    return tuple(
+        dict.fromkeys(k for spec in specs for case in _cases(spec) for k in case)
+    )
+
+
+@functools.cache
+def _applying(decided: tuple[Any, ...]) -> tuple[str, ...]:
+    """Return the options that apply, sorted, by the values of those that decide it."""
     properties = options_schema()["properties"]
-    whole = {**defaults(), **values}
+    whole = dict(zip(_deciding(), decided, strict=True))
 
     @functools.cache
     def applies(name: str) -> bool:
@@ -110,7 +127,7 @@ def applying(values: Mapping[str, Any]) -> dict[str, Any]:
             for case in _cases(properties[name])
         )
 
-    return {name: whole[name] for name in sorted(properties) if applies(name)}
+    return tuple(name for name in sorted(properties) if applies(name))
 
 
 def part_options(kind: str, name: str) -> list[str]:
@@ -172,6 +189,11 @@ def misplaced(name: str) -> str:
 
 def defaults() -> dict[str, Any]:
     """Return every option's default."""
+    return dict(_defaults())
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
     properties = options_schema()["properties"]
     return {name: spec["default"] for name, spec in properties.items()}
 
@@ -198,7 +220,7 @@ def check(values: Mapping[str, Any], where: str = "options") -> dict[str, Any]:
             raise UserError(
                 f"{where}: {name}: {value} is not allowed; give {allowed_values(spec)}"
             )
-        if not _validator(name).is_valid(value):
+        if not _is_valid(name, value):
             hint = ""
             numeric = _kinds(spec) & {"integer", "number"}
             if numeric and isinstance(value, str) and isinstance(_number(value), float):
@@ -212,6 +234,22 @@ def check(values: Mapping[str, Any], where: str = "options") -> dict[str, Any]:
             f"{where}: projection: clip needs the raw map; set pooled to raw too"
         )
     return {name: _plain(value) for name, value in values.items()}
+
+
+def _is_valid(name: str, value: Any) -> bool:
+    """Return whether the schema takes a value; a plain one is looked at once.
+
+    A plan asks for the same few of every run's options.
+    """
+    if isinstance(value, str | int | float):
+        return _plain_is_valid(name, type(value), value)
+    return _validator(name).is_valid(value)
+
+
+@functools.cache
+def _plain_is_valid(name: str, kind: type, value: Any) -> bool:
+    """Return whether the schema takes a value; 1, 1.0 and true are equal, not alike."""
+    return _validator(name).is_valid(value)
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Targets as a person writes them on Snakemake's command line."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,6 +16,36 @@ RUN_FILES = (
     "scores.h5",
     "weights.safetensors",
 )
+
+
+def unmade(asked: Iterable[str], rules: Iterable[Any]) -> list[str]:
+    """Return the targets that nothing makes and that are not there.
+
+    Args:
+        asked: names of rules, or of files.
+        rules: Snakemake's: each has a `name` and says `is_producer(file)`.
+    """
+    rules = list(rules)
+    names = {rule.name for rule in rules}
+    return [
+        target
+        for target in asked
+        if target not in names
+        and not os.path.exists(target)
+        and not any(rule.is_producer(target) for rule in rules)
+    ]
+
+
+def known(rules: Iterable[Any]) -> list[str]:
+    """Return what may be asked for: names of rules, and files without wildcards.
+
+    Args:
+        rules: Snakemake's, each with `name`, `products()` and `has_wildcards()`.
+    """
+    rules = list(rules)
+    plain = [rule for rule in rules if not rule.has_wildcards()]
+    files = [str(path) for rule in plain for path in rule.products()]
+    return [*{rule.name for rule in rules}, *files]
 
 
 def explain(target: str, config: Mapping[str, Any], known: Iterable[str]) -> None:

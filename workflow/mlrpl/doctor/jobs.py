@@ -8,13 +8,14 @@ want of memory or time asks for twice as much, then for three times.
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mlrpl.config import plan
 from mlrpl.config.options import reads_tokens
 from mlrpl.doctor import rates, sizes
+from mlrpl.encoder import shard_list
 from mlrpl.runtime.memory import HOST_SHARE
 
 # A process that imports torch takes 0.9 GB, the index of COCO 1.0 GB (measured); and
@@ -28,7 +29,7 @@ DIFFERS = {
     "train": ("mem_mb", "runtime"),
     **dict.fromkeys(("drop", "evaluate"), ("mem_mb",)),
     **dict.fromkeys(("collect", "context", "figure", "recipes", "table", "trials"), ()),
-    "pictures": (),
+    **dict.fromkeys(("pictures", "shard_list"), ()),
     **dict.fromkeys(("classes", "cost", "curves", "localisation", "overview"), ()),
 }
 # The rest of an input goes through memory more than once: parsed, as a matrix, sorted.
@@ -182,6 +183,26 @@ def read_share(feature: sizes.Feature | None, reads: str) -> float:
     if feature is None or reads == "tokens":  # which lie in files of their own
         return 1.0
     return feature.read_bytes(reads) / feature.bytes
+
+
+def files_mb(paths: Sequence[str]) -> float:
+    """Return the megabytes of a job's input, of a list of shards those of the shards.
+
+    Raises:
+        FileNotFoundError: a file is still to be made.
+    """
+    if len(paths) == 1 and os.path.basename(paths[0]) == shard_list.NAME:
+        size_mb(paths[0])
+        return _beside_mb(os.path.dirname(paths[0]))
+    return sum(map(size_mb, paths))
+
+
+@functools.cache
+def _beside_mb(folder: str) -> float:
+    """Return the megabytes of the feature files in a folder."""
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if entry.name.endswith(".h5")]
+        return sum(entry.stat().st_size for entry in found) / 1e6
 
 
 @functools.cache

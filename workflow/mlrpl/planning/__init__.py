@@ -1,0 +1,1 @@
+"""What the rule files ask of a configuration, as plain Python without Snakemake."""
