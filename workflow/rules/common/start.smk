@@ -68,7 +68,9 @@ ABLATIONS = ablations.names()
 # What the rules of this configuration read, which runs something names, ablations, and
 # what the report's first page shows.
 # Where files are fetched for each job, it is given all that it reads.
-INPUTS = Inputs(config, fetched=bool(workflow.storage_settings.default_storage_provider))
+INPUTS = Inputs(
+    config, fetched=bool(workflow.storage_settings.default_storage_provider)
+)
 RUNS = Runs(config, CHOSEN_ABLATIONS)
 ABLATION_FILES = AblationFiles(RUNS)
 FIRST_PAGE = FirstPage(config["results"])
