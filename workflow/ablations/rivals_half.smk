@@ -6,7 +6,7 @@ use rule table_ablation as ablation_rivals_half with:
         **ablation(
             title="mAP of other methods for partial labels on the same features",
             method=[
-                *("sarl", "linear_probe", "curriculum"),
+                *("sarl", "sarl_plus", "linear_probe", "curriculum"),
                 "linear_probe+loss=p_bce+p_bce_weight=durand",
                 *("dualcoop", "dualcoop_pp", "tai_dpt"),
                 *("positive_coop", "vision_only", "scpnet"),
