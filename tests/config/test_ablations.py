@@ -75,8 +75,8 @@ def test_the_projects_own_ablations_are_counted(valid):
     assert counts == {
         "choices": 2 * 23 * 3 * 3,
         "pooled": 2 * 3 * 3,
-        "rivals": 2 * 26 * 9,
-        "rivals_half": 2 * 26 * 1,
+        "rivals": 2 * 27 * 9,
+        "rivals_half": 2 * 27 * 1,
         "transfer": 2 * 5 * 5,
     }
 
