@@ -244,8 +244,10 @@ def test_demo_config_is_valid_and_keeps_the_papers_grid(paper, repository):
     for name, experiment in valid["experiments"].items():
         theirs = full["experiments"][name]
         assert len(experiment["datasets"]) == len(theirs["datasets"])
-        for key in ("methods", "proportions", "seeds"):
+        for key in ("methods", "proportions"):
             assert experiment[key] == theirs[key], f"{name}.{key}"
+        fewer = [0, 1] if name in ("table2", "table3") else [0]
+        assert experiment["seeds"] == fewer
         if "systems" in theirs:  # fewer of their runs, for time's sake
             systems = experiment["systems"]
             assert systems["methods"] == theirs["systems"]["methods"]

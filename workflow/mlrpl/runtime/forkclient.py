@@ -12,7 +12,10 @@ import sys
 from collections.abc import Sequence
 
 # Commands whose start counts.
-COMMANDS = ("context", "drop", "encoder", "evaluate", "features", "train")
+COMMANDS = (
+    *("context", "drop", "encoder", "evaluate", "examples", "features", "figure"),
+    *("localise", "pictures", "table", "train"),
+)
 
 VARIABLE = "MLRPL_FORKSERVER"  # the socket's path, in the environment of commands
 # What batch systems call the job that a process belongs to.

@@ -36,12 +36,18 @@ from mlrpl.runtime.forkclient import (
 
 # What the server imports for a command that it is asked for.
 ENCODER = ("mlrpl.encoder.clip", "mlrpl.text.export", "mlrpl.encoder.features")
+DRAWING = ("mlrpl.reporting.figures", "mlrpl.reporting.figure_drawing")
 IMPORTS = {
-    "context": ("mlrpl.text.context_tokens", *ENCODER),
+    "context": ("mlrpl.text.context_tokens",),
     "drop": ("mlrpl.data.masks",),
     "encoder": ENCODER,
     "evaluate": ("mlrpl.evaluation.score_files",),
+    "examples": ("mlrpl.prediction.examples",),
     "features": ENCODER,
+    "figure": DRAWING,
+    "localise": ("mlrpl.prediction.localising",),
+    "pictures": ("mlrpl.reporting.picture_figures", *DRAWING),
+    "table": ("mlrpl.reporting.tables", "mlrpl.reporting.table_formats"),
     "train": ("mlrpl.training.run",),
 }
 
