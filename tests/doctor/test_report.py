@@ -105,7 +105,7 @@ def test_demo_needs_no_download_and_is_ready():
     weights = states.pop("demo-rn.safetensors")
     assert weights == "there"
     assert set(states.values()) == {"made"} and len(states) == 6
-    # As the paper's, with two seeds, and for the systems three proportions and one seed.
+    # As the paper's with two seeds; of the systems three proportions and one seed.
     paper = 2 * 9 * 2 + 2 * 7 * 3 + 2 * 3 * 5 + 36 + 16
     assert len(findings.work.runs) == paper + 2 * 2 * 3
     assert findings.memory.at_once == 8, "device: cpu trains on every core"
