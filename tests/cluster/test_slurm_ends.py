@@ -32,14 +32,14 @@ import sys, time
 from pathlib import Path
 from mlrpl.training import checkpoints, loop
 checkpoints.COPY_INTERVAL = checkpoints.SHARE = 0
-learning_rate = loop.learning_rate
+rates = loop.rates
 waited = Path(sys.argv.pop(1))
-def slow(options, epoch):
+def slow(options, epoch, steps):
     if epoch == 3 and not waited.exists():
         waited.write_text("")
         time.sleep(600)
-    return learning_rate(options, epoch)
-loop.learning_rate = slow
+    return rates(options, epoch, steps)
+loop.rates = slow
 from mlrpl.__main__ import main
 sys.exit(main())
 """

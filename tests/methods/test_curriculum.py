@@ -23,7 +23,8 @@ class Images:
         self.asked += 1
         for start in range(0, len(self.logits), 4):
             part = slice(start, start + 4)
-            fields = {name: t[part] for name, t in vars(self.batch).items()}
+            given = {k: t for k, t in vars(self.batch).items() if t is not None}
+            fields = {name: t[part] for name, t in given.items()}
             yield type(self.batch)(**fields), sigmoid(self.logits[part])
 
 

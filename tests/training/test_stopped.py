@@ -182,7 +182,7 @@ def test_snakemakes_next_try_finds_the_checkpoint(repository, tmp_path):
     program.write_text(RETRIED + program.read_text())
     place = "results/runs/voc2007/sarl/prop=0.5/seed=0"
     inputs = ["data/voc2007/known/prop=0.5/seed=0.npy", "clip/voc2007.safetensors"]
-    inputs += [f"features/voc2007/{s}/{n}.h5" for s in ("train", "test") for n in "01"]
+    inputs += [f"features/voc2007/{s}/shards.json" for s in ("train", "test")]
     inputs += [f"data/voc2007/{name}" for name in ("train.h5", "test.h5", "glove.npy")]
     for name in inputs:
         (folder / "results" / name).parent.mkdir(parents=True, exist_ok=True)
