@@ -1,7 +1,7 @@
 """The embedded demo from a clean tree: the real jobs.
 
-Two proportions and for the systems one, one seed, fewer pictures and half the epochs, for
-time's sake.
+Two proportions and for the systems one, one seed, fewer pictures and half the epochs,
+for time's sake.
 """
 
 import csv
