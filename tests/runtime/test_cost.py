@@ -16,7 +16,8 @@ def test_a_cpu_has_its_own_peak_and_no_energy():
     found = cost.Meter(CPU).read()
     assert found["memory"]["device"] is None and found["energy"] == {"gpu": None}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert found["memory"]["host"] == pytest.approx(1024 * peak, rel=0.01)
+    # The system's own figure starts at that of the process which started this one.
+    assert 10**8 < found["memory"]["host"] <= 1.01 * 1024 * peak
     before = cost.host_peak()
     taken = np.ones(before // 8 + 2**24)  # more than the process has ever had
     assert cost.host_peak() > before and taken.any()

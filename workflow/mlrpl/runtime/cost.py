@@ -4,6 +4,7 @@ import ctypes
 import resource
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -45,7 +46,14 @@ class Meter:
 
 
 def host_peak() -> int:
-    """Return the most bytes that this process has had in memory at once."""
+    """Return the most bytes that this process has had in memory at once.
+
+    On Linux not `ru_maxrss`, which starts at the size of the process that started it.
+    """
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        line = next(line for line in lines if line.startswith("VmHWM:"))
+        return 1024 * int(line.split()[1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 
