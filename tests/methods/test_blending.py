@@ -131,9 +131,7 @@ class Images:
         whole = batch_of(self.data["x"], self.data["y"])
         found = head.located(whole.features)
         for rows in torch.arange(len(whole.labels)).split(self.size):
-            batch = type(whole)(
-                whole.features[rows], whole.labels[rows], whole.images[rows]
-            )
+            batch = type(whole)(*(part[rows] for part in whole.tensors().values()))
             yield batch, Located(*(part[rows] for part in found))
 
 
@@ -230,7 +228,7 @@ def test_small_batches_are_defined(oracles, name):
         del transfer.draw_shifts
     transfer.contrast.draw = lambda members: torch.rand(members.shape)
     whole = batch_of(data["x"], data["y"])
-    one = type(whole)(whole.features[:1], whole.labels[:1], whole.images[:1])
+    one = type(whole)(*(part[:1] for part in whole.tensors().values()))
     assert torch.isfinite(method.loss(one))
     everything = type(whole)(whole.features, whole.labels.abs() * 2 - 1, whole.images)
     assert torch.isfinite(method.loss(everything))

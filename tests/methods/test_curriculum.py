@@ -23,8 +23,7 @@ class Images:
         self.asked += 1
         for start in range(0, len(self.logits), 4):
             part = slice(start, start + 4)
-            given = {k: t for k, t in vars(self.batch).items() if t is not None}
-            fields = {name: t[part] for name, t in given.items()}
+            fields = {name: t[part] for name, t in self.batch.tensors().items()}
             yield type(self.batch)(**fields), sigmoid(self.logits[part])
 
 

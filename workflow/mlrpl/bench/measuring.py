@@ -16,6 +16,7 @@ import torch
 
 from mlrpl.bench.sizes import Sizes
 from mlrpl.errors import UserError
+from mlrpl.runtime.cost import STATUS, host_peak, resident
 
 # Elements (fp32) of a piece that stays in a core's cache, 1 MiB.
 IN_CACHE = 2**18
@@ -102,24 +103,14 @@ def peak_memory(function: Callable[[], Any], device: torch.device) -> int:
         function()
         synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    status = Path("/proc/self/status")
-    if not status.exists():  # macOS: the peak of the process's life, in bytes there
-        import resource
-
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if not STATUS.exists():  # macOS: the peak of the process's life
+        before = host_peak()
         function()
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        return host_peak() - before
     Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is resident
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     function()
-    return _resident("VmHWM") - before
-
-
-def _resident(key: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{key}:"):
-            return 1024 * int(line.split()[1])
-    raise AssertionError(f"/proc/self/status has no {key}")
+    return resident("VmHWM") - before
 
 
 def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:

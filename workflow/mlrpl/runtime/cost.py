@@ -11,6 +11,8 @@ import torch
 
 # The driver's library; it is there wherever a GPU of NVIDIA works.
 NVML = "libnvidia-ml.so.1"
+# What Linux says of this process.
+STATUS = Path("/proc/self/status")
 
 
 class Meter:
@@ -45,15 +47,25 @@ class Meter:
         }
 
 
+def resident(key: str) -> int:
+    """Return bytes of this process as Linux has them: `VmRSS` now, `VmHWM` at its peak.
+
+    Raises:
+        AssertionError: there is no such number.
+    """
+    for line in STATUS.read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return 1024 * int(line.split()[1])
+    raise AssertionError(f"{STATUS} has no {key}")
+
+
 def host_peak() -> int:
     """Return the most bytes that this process has had in memory at once.
 
     On Linux not `ru_maxrss`, which starts at the size of the process that started it.
     """
-    with suppress(OSError, StopIteration):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        line = next(line for line in lines if line.startswith("VmHWM:"))
-        return 1024 * int(line.split()[1])
+    if STATUS.exists():
+        return resident("VmHWM")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak
 

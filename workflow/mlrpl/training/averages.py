@@ -41,11 +41,14 @@ class WeightAverage:
             else:
                 average.copy_(weight)
 
-    @torch.no_grad()
     def put(self) -> None:
         """Make the weights what the average is, at their places in memory."""
+        self._write(self.state)
+
+    @torch.no_grad()
+    def _write(self, values: Mapping[str, Tensor]) -> None:
         for name, weight in self._weights.items():
-            weight.copy_(self.state[name])
+            weight.copy_(values[name])
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -55,9 +58,7 @@ class WeightAverage:
         try:
             yield
         finally:
-            with torch.no_grad():
-                for name, weight in self._weights.items():
-                    weight.copy_(before[name])
+            self._write(before)
 
     def check(self, state: Mapping[str, Tensor]) -> None:
         """Refuse a state of other weights.
