@@ -8,7 +8,18 @@ if [ "$1" != --inside ]; then
 fi
 shift
 place=$(mktemp -d /tmp/slurm-XXXXXX)
-trap 'rm -rf "$place"' EXIT
+# The daemons write until they have ended: all of this name space, but this shell.
+clear() {
+    set +e
+    [ $$ = 1 ] && kill -TERM -1
+    for _ in $(seq 50); do
+        [ "$(ps -e -o stat= | grep -vc '^Z')" -le 3 ] && break
+        sleep 0.1
+    done
+    [ $$ = 1 ] && kill -KILL -1 2> /dev/null
+    rm -rf "$place"
+}
+trap clear EXIT
 mkdir -p "$place"/{etc,state,spool,log,dev} /etc/slurm
 for number in 0 1; do mknod "$place/dev/nvidia$number" c 195 $number; done
 host=$(hostname -s)
