@@ -21,6 +21,15 @@ def test_seed_0_gives_the_published_voc_masks(prop, oracles):
     np.testing.assert_array_equal(known, masks[f"p{prop}"])
 
 
+@pytest.mark.parametrize("prop", [0.1, 0.3, 0.5, 0.9])
+def test_labels_are_dropped_as_by_the_public_code(prop, oracles):
+    with np.load(oracles / "methods/hcp_label_drop.npz") as data:
+        full = data["labels_full"].astype(np.int8)
+        np.testing.assert_array_equal(
+            drop_labels(full, prop, 0), data[f"changed_p{prop}"]
+        )
+
+
 def test_published_statistics_at_ten_percent(oracles):
     """533 of the 5011 images know nothing, 4297 no positive; a class at least 10."""
     full = np.load(oracles / "voc2007_known_label_masks.npz")["full"]

@@ -1,5 +1,6 @@
 """Metrics against scikit-learn, literal loops and a trained model's real scores."""
 
+import functools
 import subprocess
 import sys
 
@@ -46,6 +47,32 @@ def test_overall_and_per_class_values_are_the_literal_ones(example):
     metrics, _ = evaluate(scores, targets, 0.3)
     for name, value in literal_counts(scores >= 0.3, targets).items():
         assert metrics[name] == pytest.approx(100 * value), name
+
+
+def test_metrics_are_those_of_the_public_code(oracles):
+    """Its threshold is a logit of 0."""
+    with np.load(oracles / "methods/hcp_metrics.npz") as data:
+        targets = np.where(data["targets"] > 0, 1, -1).astype(np.int8)
+        metrics, envelope = evaluate(data["scores"], targets, 0.0)
+        close = functools.partial(np.testing.assert_allclose, rtol=1e-5)
+        close(envelope, 100 * data["ap_envelope"])
+        close(metrics["mAP"], 100 * data["map_envelope"][0])
+        close(metrics["mAP_noninterpolated"], 100 * data["map_noninterpolated"][0])
+        names = ("OR", "CP", "CR", "CF1")
+        for suffix, prefix in (("", ""), ("_top3", "top3_")):
+            theirs = 100 * data[f"{prefix}OP_OR_OF1_CP_CR_CF1"]
+            op, recall, f1, *of_classes = theirs
+            found = [metrics[name + suffix] for name in names]
+            close(found, [recall, *of_classes])
+            # It counts a class that is never predicted as predicted once in OP.
+            predicted = data["scores"] >= 0
+            if suffix:
+                predicted &= best_classes(data["scores"], targets, 3)
+            counts = predicted.sum(axis=0)
+            share = counts.sum() / np.maximum(counts, 1).sum()
+            assert share < 1
+            close(share * metrics["OP" + suffix], op)
+            close(f1, 2 * op * recall / (op + recall))
 
 
 def test_overall_values_are_scikit_learns_micro_average(example):

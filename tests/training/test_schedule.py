@@ -1,5 +1,6 @@
 """The learning rate, epoch by epoch or step by step, against torch's schedules."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,25 @@ def test_the_learning_rate_is_coops():
         assert rate == pytest.approx(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
+
+
+@pytest.mark.parametrize(
+    ("run", "lr"),
+    {
+        "dualcoop_coco": 0.002,
+        "dualcoop_voc": 0.001,
+        "positivecoop_example": 0.5,
+        "dualcooppp": 0.005,
+        "paper_warmup5e-4": 0.002,
+    }.items(),
+)
+def test_the_learning_rate_is_that_of_the_public_codes_scheduler(run, lr, oracles):
+    with np.load(oracles / "methods/dassl_warmup_cosine_lr_per_epoch.npz") as data:
+        theirs = data[f"{run}.recount_True"]
+    given = {"lr": lr, "warmup_lr": float(theirs[0]), "epochs": len(theirs)}
+    options = Options.from_dict(given)
+    ours = [learning_rate(options, epoch) for epoch in range(len(theirs))]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-9)
 
 
 def test_the_learning_rate_falls_in_steps_as_torchs():
