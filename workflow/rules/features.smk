@@ -26,7 +26,9 @@ rule weights:
     resources:
         **takes("weights"),
     params:
-        encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
+        encoder=literal(
+            plan.flags({k: ENCODER.get(k) for k in ("model", "pretrained", "sha256")})
+        ),
     shell:
         "python -m mlrpl weights {params.encoder} --output {output:q} &> {log:q}"
 

@@ -43,6 +43,15 @@ def printed_datasets() -> list[str]:
     return sorted(names - {""})
 
 
+def check_encoder(config: Mapping[str, Any]) -> None:
+    """Check that a hash is of a file that is fetched."""
+    if config["encoder"].get("sha256") and not plan.fetched_weights(config):
+        raise UserError(
+            "config key encoder.sha256: it is of the file of one of open_clip's tags; "
+            "take it out, for model and pretrained are files of your own"
+        )
+
+
 def check_dataset(where: str, dataset: Mapping[str, Any]) -> None:
     """Check what depends on the format, and that every file has a place."""
     kind, listed = dataset["format"], dataset.get("files", {})

@@ -72,6 +72,7 @@ def validate(config: Mapping[str, Any]) -> dict[str, Any]:
     if glove["root"] is None and "url" not in glove:
         raise UserError("config key glove.url: missing; give it, or set glove.root")
     _forget_published_vectors(glove)
+    section_checks.check_encoder(config)
     section_checks.check_methods(config)
     config["titles"] = {
         plan.canonical(config, method): title

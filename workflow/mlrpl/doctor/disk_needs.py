@@ -41,7 +41,7 @@ def disk_needs(
         DiskNeed(what, folder, sum(f.to_fetch or 0 for f in some), unknown)
         for what, folder, some in (
             ("downloads", config["data_dir"], downloads),
-            ("weights", str(sources.weights_folder()), weights),
+            ("weights", f"{config['data_dir']}/clip", weights),
         )
         if (unknown := [f.path for f in some if f.to_fetch is None])
         or any(f.to_fetch for f in some)

@@ -161,6 +161,7 @@ def _encoder(config: Mapping[str, Any]) -> Source:
     model, pretrained = (config["encoder"][key] for key in ("model", "pretrained"))
     try:
         from mlrpl.encoder.clip import find_weights
+        from mlrpl.encoder.fetching import cached_weights
 
         _, tag = find_weights(model, pretrained)
     except ImportError as error:  # torch or open_clip: a fault of the versions
@@ -181,28 +182,5 @@ def _encoder(config: Mapping[str, Any]) -> Source:
         return Source("encoder", name, "there", size, size, note="open_clip has it")
     known = [n for part, n in WEIGHTS_BYTES.items() if part in tag.get("url", "")]
     size = int(known[0]) if known else None
-    note = "open_clip fetches it first"
+    note = "fetched before the features are made"
     return Source("encoder", name, "download", size, 0, True, note)
-
-
-def weights_folder() -> Path:
-    """Return the folder in which open_clip keeps what it fetched from the hub."""
-    home = os.environ.get("HF_HOME") or "~/.cache/huggingface"
-    return Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
-
-
-def cached_weights(tag: Mapping[str, Any]) -> Path | None:
-    """Return the file of a published tag that open_clip would take, if it is there."""
-    if not (hub := tag.get("hf_hub")):
-        path = Path("~/.cache/clip").expanduser() / os.path.basename(tag["url"])
-        return path if path.is_file() else None
-    repository, file = os.path.split(hub)
-    stem = os.path.splitext(file)[0]
-    names = [f"{stem}.safetensors", file]
-    if not file:
-        names = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
-    folder = weights_folder() / f"models--{repository.replace('/', '--')}"
-    for name in names:
-        for path in sorted(folder.glob(f"snapshots/*/{name}")):
-            return path
-    return None

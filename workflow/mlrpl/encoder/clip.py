@@ -9,11 +9,9 @@ import difflib
 import hashlib
 import http.client
 import json
-import shutil
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,6 @@ from torch import Tensor, nn
 
 from mlrpl.encoder.checkpoint import OPENAI_NUMBERS, read_checkpoint
 from mlrpl.errors import UserError
-from mlrpl.runtime.storage import atomic_path
 
 _CHECKPOINTS = (".bin", ".pt", ".pth", ".safetensors")
 
@@ -75,7 +72,7 @@ def load_clip(
     network = _build(model, config, image_size)
     path = pretrained
     if tag:
-        path = weights or _download(model, pretrained, tag)
+        path = weights or download_tag(model, pretrained, tag)
     state = read_checkpoint(path)
     openai = [state.pop(name, None) for name in OPENAI_NUMBERS]
     if openai[0] is not None and not config.get("quick_gelu", False):
@@ -118,26 +115,6 @@ def find_weights(
     elif not Path(pretrained).is_file():
         raise UserError(_no_weights(model, pretrained))
     return config, tag
-
-
-def fetch_weights(model: str, pretrained: str, output: str | PathLike) -> str:
-    """Copy the file of an open_clip tag to `output`; return its SHA-256.
-
-    It is downloaded if open_clip does not have it; open_clip checks it by the hash in
-    its address, the hub by its own.
-
-    Raises:
-        UserError: no such model or tag, or it cannot be downloaded or written.
-    """
-    _, tag = find_weights(model, pretrained)
-    if not tag:
-        raise UserError(
-            f"encoder pretrained {pretrained}: is a file, and nothing has to be fetched"
-        )
-    with atomic_path(output) as temporary:
-        shutil.copyfile(_download(model, pretrained, tag), temporary)
-    with open(output, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def model_config(model: str) -> dict[str, Any]:
@@ -268,7 +245,12 @@ def _no_weights(model: str, pretrained: str) -> str:
     )
 
 
-def _download(model: str, tag: str, entry: Mapping[str, Any]) -> str:
+def download_tag(model: str, tag: str, entry: Mapping[str, Any]) -> str:
+    """Return the file of a tag, which open_clip fetches if it does not have it.
+
+    Raises:
+        UserError: it cannot be downloaded.
+    """
     try:
         return download_pretrained(entry)
     except (OSError, RuntimeError, http.client.HTTPException) as error:
