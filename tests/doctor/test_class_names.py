@@ -6,7 +6,7 @@ from pathlib import Path
 import open_clip
 import pytest
 
-from mlrpl.doctor.class_names import class_names, text_faults
+from mlrpl.doctor.class_names import class_names, split_faults, text_faults
 from support.doctor import load, small, write
 
 CONFIG = open_clip.get_model_config("RN50-quickgelu")
@@ -31,6 +31,36 @@ def test_classes_are_those_of_the_table_or_of_voc():
     assert len(class_names(load(small()), "voc2007")) == 20
     assert faults(mine()) == []
     assert text_faults(load(small()), ["voc2007"]) == []
+
+
+@pytest.mark.parametrize(
+    ("classes", "fault"),
+    {
+        ("dog", "cat"): "class 1 is dog in test and cat in train; put them into one",
+        ("cat",): "dog is a class of train and not of test (they have 2 and 1);",
+        ("cat", "dog", "cow"): "cow is a class of test and not of train (they have 3",
+    }.items(),
+)
+def test_splits_of_other_classes_are_told(classes, fault):
+    overlay = mine()
+    write("mine/t.csv", f"image,{','.join(classes)}\n".encode())
+    overlay["datasets"]["mine"]["splits"]["test"] = {"images": ".", "labels": "t.csv"}
+    [found] = split_faults(load(overlay), ["mine"])
+    assert found.startswith(f"classes of mine test: {fault}")
+
+
+def test_splits_of_the_same_classes_are_not():
+    assert split_faults(load(mine()), ["mine"]) == []
+    assert split_faults(load(small()), ["voc2007"]) == []
+
+
+def test_the_classes_of_a_column_are_those_of_the_entry():
+    overlay = mine(classes=("cat", "dog"))
+    for split in overlay["datasets"]["mine"]["splits"].values():
+        split["column"] = "tags"
+    assert class_names(load(overlay), "mine") is None
+    overlay["datasets"]["mine"]["classes"] = ["cow", "cat"]
+    assert class_names(load(overlay), "mine") == ["cow", "cat"]
 
 
 @pytest.mark.parametrize("key", ["names", "words"])

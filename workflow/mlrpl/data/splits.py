@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 
 from mlrpl.archives.formats import Archive, ZipArchive
 from mlrpl.data.index import Index
@@ -20,13 +20,22 @@ def check_classes(index: Index, other: Index) -> None:
     Raises:
         UserError: naming the first class that differs.
     """
-    if index.classes == other.classes:
+    ours, theirs = (index.split, index.classes), (other.split, other.classes)
+    check_class_lists(index.dataset, ours, theirs)
+
+
+def check_class_lists(
+    dataset: str, ours: tuple[str, Sequence[str]], theirs: tuple[str, Sequence[str]]
+) -> None:
+    """Check that two splits, each a name and its classes, have the same in one order.
+
+    Raises:
+        UserError: naming the first class that differs.
+    """
+    if list(ours[1]) == list(theirs[1]):
         return
-    where = f"classes of {index.dataset} {index.split}"
-    for names, others, here, there in (
-        (index.classes, other.classes, index.split, other.split),
-        (other.classes, index.classes, other.split, index.split),
-    ):
+    where = f"classes of {dataset} {ours[0]}"
+    for (here, names), (there, others) in ((ours, theirs), (theirs, ours)):
         if only := [name for name in names if name not in others]:
             raise UserError(
                 f"{where}: {only[0]} is a class of {here} and not of {there} (they "
@@ -35,12 +44,12 @@ def check_classes(index: Index, other: Index) -> None:
             )
     number, here, there = next(
         (n, a, b)
-        for n, (a, b) in enumerate(zip(index.classes, other.classes, strict=True), 1)
+        for n, (a, b) in enumerate(zip(ours[1], theirs[1], strict=True), 1)
         if a != b
     )
     raise UserError(
-        f"{where}: class {number} is {here} in {index.split} and {there} in "
-        f"{other.split}; put them into one order (of a CSV, the columns; of COCO, the "
+        f"{where}: class {number} is {here} in {ours[0]} and {there} in "
+        f"{theirs[0]}; put them into one order (of a CSV, the columns; of COCO, the "
         "ids, or set classes)"
     )
 

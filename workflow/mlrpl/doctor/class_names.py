@@ -1,4 +1,4 @@
-"""Whether the texts of classes fit the data sets and the encoder's text side."""
+"""Whether classes are the same in both splits, and fit the encoder's text side."""
 
 import csv
 from collections.abc import Collection, Mapping
@@ -7,7 +7,10 @@ from typing import Any
 
 from mlrpl.config import plan
 from mlrpl.data.index import Index
+from mlrpl.data.splits import check_class_lists
 from mlrpl.errors import UserError
+
+SPLITS = ("test", "train")
 
 
 def text_faults(config: Mapping[str, Any], datasets: Collection[str]) -> list[str]:
@@ -48,10 +51,30 @@ def text_faults(config: Mapping[str, Any], datasets: Collection[str]) -> list[st
     return list(faults)
 
 
-def class_names(config: Mapping[str, Any], dataset: str) -> list[str] | None:
-    """Return a data set's classes; None where only its index will tell."""
+def split_faults(config: Mapping[str, Any], datasets: Collection[str]) -> list[str]:
+    """Return one line for each data set whose splits differ in their classes.
+
+    Args:
+        config: the checked configuration.
+        datasets: the data sets that the runs are on.
+    """
+    faults = []
+    for name in datasets:
+        both = [(split, class_names(config, name, split)) for split in SPLITS]
+        if all(classes is not None for _, classes in both):
+            try:
+                check_class_lists(name, *both)
+            except UserError as error:
+                faults.append(str(error))
+    return faults
+
+
+def class_names(
+    config: Mapping[str, Any], dataset: str, split: str = "train"
+) -> list[str] | None:
+    """Return the classes of a data set's split; None where only its index will tell."""
     entry = config["datasets"][dataset]
-    index = Path(config["results"]) / "data" / dataset / "train.h5"
+    index = Path(config["results"]) / "data" / dataset / f"{split}.h5"
     try:
         return list(Index.load(index).classes)
     except UserError:
@@ -61,7 +84,9 @@ def class_names(config: Mapping[str, Any], dataset: str) -> list[str] | None:
 
         return list(entry.get("classes") or VOC_CLASSES)
     if entry["format"] == "csv":
-        path = plan.split_source(config, dataset, "train", "labels")
+        if "column" in entry["splits"][split]:
+            return entry.get("classes")
+        path = plan.split_source(config, dataset, split, "labels")
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
                 header = next(csv.reader(file), [])

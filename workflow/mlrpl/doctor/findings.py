@@ -110,6 +110,7 @@ def examine(
     faults += [file.fault for file in files if file.fault]
     faulty = [file.path for file in files if file.fault]
     faults += content_faults(config, work.datasets, faulty)
+    faults += class_names.split_faults(config, work.datasets)
     faults += class_names.text_faults(config, work.datasets)
     faults += [fault for disk in disks if (fault := _disk_fault(disk))]
     faults += _memory_faults(memory, machine)
