@@ -33,6 +33,7 @@ from mlrpl.doctor import cluster
 from mlrpl.doctor import jobs as asks
 from mlrpl.errors import UserError
 from mlrpl.planning.ablation_files import AblationFiles, keep_names
+from mlrpl.planning.bars import show_bars
 from mlrpl.planning.first_page import FirstPage
 from mlrpl.planning.functions import either, inspected, literal, one_line, stops
 from mlrpl.planning.inputs import Inputs
@@ -41,6 +42,9 @@ from mlrpl.planning.resources import takes as resources_of
 from mlrpl.planning.runs import Runs, resamples_of
 from mlrpl.reporting import endings
 from mlrpl.runtime import forkserver
+
+if workflow.is_main_process:
+    show_bars(workflow.logger_manager)
 
 try:
     for path in workflow.configfiles:
