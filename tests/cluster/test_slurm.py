@@ -78,7 +78,8 @@ def test_a_training_and_what_it_needs(repository, tmp_path):
         by_command.setdefault(job["command"], []).append(job)
         assert job["server"] is None
     # Beside Snakemake itself, and as jobs of Slurm, each of its own.
-    assert {j["command"] for j in seen if j["job"] is None} == {"drop", "evaluate"}
+    beside = {job["command"] for job in seen if job["job"] is None}
+    assert beside == {"drop", "evaluate", "shards"}
     numbers = [job["job"] for job in seen if job["job"]]
     assert len(numbers) == len(set(numbers))
     # Memory and time as the rules ask for them; twice as much for the second try.

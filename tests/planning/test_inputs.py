@@ -8,6 +8,8 @@ import pytest
 from mlrpl.config import dependencies, plan
 from mlrpl.errors import UserError
 from mlrpl.planning.inputs import Inputs
+from mlrpl.planning.places import Places
+from mlrpl.planning.runs import Runs
 
 
 class Wildcards(SimpleNamespace):
@@ -17,6 +19,11 @@ class Wildcards(SimpleNamespace):
 
 def of(**values):
     return Wildcards(**values)
+
+
+def stored(config):
+    """Places of a run with a storage; what is not in it begins with `here:`."""
+    return Places(config, "here:{}".format)
 
 
 @pytest.fixture
@@ -54,13 +61,35 @@ def test_a_training_waits_for_the_list_of_the_shards(config):
     folder = "<results>/features/voc2007/test/"
     assert Inputs(config).shards("test")(job) == [f"{folder}shards.json"]
     # Where files are fetched for a job, it names them all.
-    fetched = Inputs(config, fetched=True).shards("test")
+    fetched = Inputs(config, stored(config)).shards("test")
     files = [f"{folder}{name}" for name in ("shards.json", "0.h5", "1.h5")]
     assert fetched(job) == files
     tokens = of(dataset="voc2007", method="dualcoop")
     assert fetched(tokens)[0] == f"{folder}tokens/shards.json"
     split = of(dataset="voc2007", split="test", kind="tokens/")
     assert Inputs(config).shards_of_split(split) == fetched(tokens)[1:]
+
+
+def test_what_is_not_made_stays_out_of_the_storage(config):
+    config["datasets"]["voc2007"]["root"] = "/data/voc"
+    inputs = Inputs(config, stored(config))
+    voc, coco = (of(dataset=d, split="test") for d in ("voc2007", "coco2014"))
+    images = inputs.split_file("images")
+    assert images(voc) == "here:/data/voc/VOCtest_06-Nov-2007.tar"
+    assert images(coco) == "data/coco2014/val2014.zip"
+    # The training images that the test split is compared with are an input then.
+    beside = ["<results>/data/voc2007/train.h5"]
+    beside += ["here:/data/voc/VOCtrainval_06-Nov-2007.tar"]
+    assert inputs.train_index(voc) == beside
+    said = inputs.train_split(voc, SimpleNamespace(beside=["a.h5", "b.tar"]))
+    assert said == "--beside a.h5 --beside-images b.tar"
+    runs = {"dataset": "voc2007", "method": "coop", "prop": 0.5, "seed": 0}
+    shown = Runs(config, places=stored(config)).shown(["table2"], **runs)
+    [printed] = shown["published"]
+    assert printed.startswith("here:") and printed.endswith("published/table2.csv")
+    run = "<results>/runs/voc2007/coop/prop=0.5/seed=0"
+    assert shown["records"] == [f"{run}/run.json"]
+    assert Runs(config).shown(["table2"], **runs)["records"] == []
 
 
 def test_the_test_split_is_compared_with_the_training_split(inputs):

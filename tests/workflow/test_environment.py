@@ -167,6 +167,7 @@ def test_only_a_download_imports_pooch(repository):
         "mlrpl.download.files": {
             Path("commands/download.py"),
             Path("doctor/sources.py"),  # where it compares hashes
+            Path("encoder/fetching.py"),
         },
     }
 

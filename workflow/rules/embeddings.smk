@@ -9,7 +9,7 @@ OUTPUTS: <results>/data/{dataset}/glove.npy, one row a class
 rule glove:
     """Class vectors out of GloVe."""
     input:
-        vectors=plan.glove_source(config),
+        vectors=PLACES.of(plan.glove_source(config)),
         index="<results>/data/{dataset}/train.h5",
     output:
         "<results>/data/{dataset}/glove.npy",

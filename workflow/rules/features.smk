@@ -37,7 +37,7 @@ rule encoder:
     """What training needs of CLIP."""
     input:
         index="<results>/data/{dataset}/train.h5",
-        weights=plan.encoder_files(config),
+        weights=PLACES.of_all(plan.encoder_files(config)),
         fetched=plan.fetched_weights(config),
     output:
         "<results>/clip/{dataset}.safetensors",
@@ -63,7 +63,7 @@ rule encoder:
 rule context:
     """The tokens that context vectors start from."""
     input:
-        model=plan.model_config(config),
+        model=PLACES.of_all(plan.model_config(config)),
     output:
         "<results>/clip/context/{text}.json",
     log:
@@ -88,7 +88,7 @@ rule features:
     input:
         images=split_file("images"),
         index="<results>/data/{dataset}/{split}.h5",
-        weights=plan.encoder_files(config),
+        weights=PLACES.of_all(plan.encoder_files(config)),
         fetched=plan.fetched_weights(config),
     output:
         "<results>/features/{dataset}/{split}/{shard}.h5",
@@ -127,7 +127,7 @@ rule tokens:
     input:
         images=split_file("images"),
         index="<results>/data/{dataset}/{split}.h5",
-        weights=plan.encoder_files(config),
+        weights=PLACES.of_all(plan.encoder_files(config)),
         fetched=plan.fetched_weights(config),
     output:
         "<results>/features/{dataset}/{split}/tokens/{shard}.h5",

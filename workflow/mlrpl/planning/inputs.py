@@ -12,20 +12,21 @@ from mlrpl.config import dependencies, plan
 from mlrpl.encoder import shard_list
 from mlrpl.errors import UserError
 from mlrpl.planning.functions import either, inspected, stops
+from mlrpl.planning.places import Places
 
 
 class Inputs:
     """What jobs of one configuration read; what was looked up is kept."""
 
-    def __init__(self, config: Mapping[str, Any], fetched: bool = False):
+    def __init__(self, config: Mapping[str, Any], places: Places | None = None):
         """Take a checked configuration.
 
         Args:
             config: the configuration.
-            fetched: whether a job sees its input files alone, as where a storage
+            places: where files lie. A job sees its input files alone where a storage
                 provider fetches them; otherwise it sees what lies beside them too.
         """
-        self.fetched = fetched
+        self.places = places or Places(config)
         self.config = config
         self.datasets = config["datasets"]
         self._options: dict[str, dict[str, Any]] = {}
@@ -46,8 +47,10 @@ class Inputs:
             split: of which split; None for that of the wildcard.
         """
         return inspected(
-            lambda wildcards: plan.split_source(
-                self.config, wildcards.dataset, split or wildcards.split, key
+            lambda wildcards: self.places.of(
+                plan.split_source(
+                    self.config, wildcards.dataset, split or wildcards.split, key
+                )
             )
         )
 
@@ -65,15 +68,25 @@ class Inputs:
 
     def train_index(self, wildcards: Any) -> str | list[str]:
         """Return what the test split is compared with when it is read."""
+        if wildcards.split != "test":
+            return []
         train = f"<results>/data/{wildcards.dataset}/train.h5"
-        return train if wildcards.split == "test" else []
+        if not self.places.stored:
+            return train
+        return [train, self.places.of(self._train_images(wildcards.dataset))]
 
     def train_split(self, wildcards: Any, input: Any) -> str:
         """Return the command line arguments for that comparison."""
         if wildcards.split != "test":
             return ""
-        images = plan.split_source(self.config, wildcards.dataset, "train", "images")
-        return plan.flags({"beside": str(input.beside), "beside_images": images})
+        if self.places.stored:
+            beside, images = map(str, input.beside)
+        else:
+            beside, images = str(input.beside), self._train_images(wildcards.dataset)
+        return plan.flags({"beside": beside, "beside_images": images})
+
+    def _train_images(self, dataset: str) -> str:
+        return plan.split_source(self.config, dataset, "train", "images")
 
     def flags(self, wildcards: Any, *keys: str, split: str | None = None) -> str:
         """Return command line arguments of a data set's keys and of its split's.
@@ -100,7 +113,7 @@ class Inputs:
             folder = self._folder(wildcards.method)
             images = plan.images_of(self.config, wildcards.dataset)
             listed = f"<results>/features/{images}/{split}/{folder}{shard_list.NAME}"
-            if not self.fetched:
+            if not self.places.stored:
                 return [listed]
             return [listed, *self._files(wildcards.dataset, split, folder)]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlrpl.config import made, plan, specs
+from mlrpl.planning.places import Places
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "published"
 
@@ -20,9 +21,15 @@ class Runs:
         reading: the ablation whose file is being read; None outside of these.
     """
 
-    def __init__(self, config: Mapping[str, Any], chosen: Iterable[str] = ()):
-        """Take a checked configuration and the ablations that it chooses."""
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        chosen: Iterable[str] = (),
+        places: Places | None = None,
+    ):
+        """Take a checked configuration, the ablations that it chooses, and places."""
         self.config = config
+        self._places = places or Places(config)
         self.named: set[str] = set()
         self.reading: str | None = None
         self._counted = (None, *chosen)
@@ -122,10 +129,15 @@ class Runs:
             UserError: for an unknown method or override.
         """
         resamples = f"resamples_{epoch}.h5"
+        # What lies beside the metrics and is read too, where it would not be there.
+        beside = self.settings(**runs, file="run.json") if self._places.stored else []
         return {
             "metrics": self.settings(**runs),
-            "published": [os.path.relpath(PUBLISHED / f"{n}.csv") for n in printed],
+            "published": self._places.of_all(
+                [os.path.relpath(PUBLISHED / f"{name}.csv") for name in printed]
+            ),
             "resamples": self.settings(**runs, file=resamples) if interval else [],
+            "records": beside,
         }
 
     def example_files(self, name: str) -> list[str]:

@@ -10,6 +10,8 @@ import os
 import sys
 from pathlib import Path
 
+from snakemake.io import sourcecache_entry
+
 # Jobs find the package where it lies, inside a conda environment too (`--sdm conda`
 # clears PYTHONPATH before the prefix), and run the python that runs Snakemake.
 # The workflow may run from any folder, and as a module of another one: it is found
@@ -37,6 +39,7 @@ from mlrpl.planning.bars import show_bars
 from mlrpl.planning.first_page import FirstPage
 from mlrpl.planning.functions import either, inspected, literal, one_line, stops
 from mlrpl.planning.inputs import Inputs
+from mlrpl.planning.places import Places
 from mlrpl.planning.queue import drop_default_rate_limit, failed_jobs
 from mlrpl.planning.resources import takes as resources_of
 from mlrpl.planning.runs import Runs, resamples_of
@@ -57,8 +60,14 @@ try:
 except UserError as error:
     one_line(error)
 
+# Where a storage provider fetches files for each job, it is given all that it reads.
+STORED = workflow.storage_settings.default_storage_provider
+PLACES = Places(
+    config, (lambda path: sourcecache_entry(path, path)) if STORED else None
+)
+
 # On a node, which runs one job: `prepare_executor` has made the folder.
-if workflow.remote_exec and (unseen := cluster.unseen(config)):
+if workflow.remote_exec and not STORED and (unseen := cluster.unseen(config)):
     one_line(unseen)
 
 DATASETS = config["datasets"]
@@ -71,11 +80,8 @@ JOBS = asks.Jobs(config)
 ABLATIONS = ablations.names()
 # What the rules of this configuration read, which runs something names, ablations, and
 # what the report's first page shows.
-# Where files are fetched for each job, it is given all that it reads.
-INPUTS = Inputs(
-    config, fetched=bool(workflow.storage_settings.default_storage_provider)
-)
-RUNS = Runs(config, CHOSEN_ABLATIONS)
+INPUTS = Inputs(config, PLACES)
+RUNS = Runs(config, CHOSEN_ABLATIONS, PLACES)
 ABLATION_FILES = AblationFiles(RUNS)
 FIRST_PAGE = FirstPage(config["results"])
 
@@ -97,7 +103,8 @@ def prepare_executor():
         return
     for fault in cluster.faults(workflow.executor_plugin.name, config):
         one_line(fault)
-    Path(config["results"]).mkdir(parents=True, exist_ok=True)
+    if not STORED:
+        Path(config["results"]).mkdir(parents=True, exist_ok=True)
     forkserver.forget()
 
 
