@@ -76,7 +76,6 @@ def test_the_projects_own_ablations_are_counted(valid):
         "choices": 2 * 23 * 3 * 3,
         "pooled": 2 * 3 * 3,
         "rivals": 2 * 27 * 9,
-        "rivals_half": 2 * 27 * 1,
         "transfer": 2 * 5 * 5,
     }
 
