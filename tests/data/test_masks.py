@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from mlrpl.data import row_blocks
 from mlrpl.data.index import Index
 from mlrpl.data.masks import SCHEMES, drop_labels, scheme, single_positive
 from mlrpl.errors import UserError
@@ -28,6 +29,19 @@ def test_labels_are_dropped_as_by_the_public_code(prop, oracles):
         np.testing.assert_array_equal(
             drop_labels(full, prop, 0), data[f"changed_p{prop}"]
         )
+
+
+@pytest.mark.parametrize("cells", [1, 90, 10**7])
+def test_a_matrix_in_blocks_has_the_same_draws(cells, oracles, monkeypatch):
+    monkeypatch.setattr(row_blocks, "CELLS", cells)
+    masks = np.load(oracles / "voc2007_known_label_masks.npz")
+    full = masks["full"][:300]
+    known = drop_labels(full, 0.5, 0)
+    np.testing.assert_array_equal(known, masks["p0.5"][:300])
+    counts = row_blocks.label_counts(known)
+    values, found = np.unique(known, return_counts=True)
+    assert values.tolist() == [-1, 0, 1]
+    assert list(counts.values()) == [found[2], found[0], found[1]]
 
 
 def test_published_statistics_at_ten_percent(oracles):

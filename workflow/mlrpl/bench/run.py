@@ -19,6 +19,7 @@ from mlrpl.bench import (
     inputs,
     method_steps,
     report,
+    scale,
     step,
 )
 from mlrpl.bench import sizes as all_sizes
@@ -97,6 +98,7 @@ def run_parts(
             "epoch": lambda: epochs.measure(sizes, target, work, texts),
             "evaluation": lambda: evaluation.measure(sizes, work),
             "bootstrap": lambda: bootstrap.measure(sizes),
+            "scale": lambda: scale.measure(sizes, work),
         }
         for part in parts:
             start = time.perf_counter()

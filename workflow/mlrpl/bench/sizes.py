@@ -54,6 +54,8 @@ class Sizes:
         epoch_batches: batches of which a time an epoch is made up.
         scored: images that are scored to measure an epoch's test.
         evaluated: images of the evaluation.
+        many_images: training images of which labels, an epoch and metrics are measured.
+        many_classes: classes of these.
         resampled: resamples of these images that are measured.
         matrix: side of the matrices by which multiplications are measured.
         copied: elements (fp32) by which copies and sigmoids are measured.
@@ -81,6 +83,8 @@ class Sizes:
     epoch_batches: int
     scored: int
     evaluated: int
+    many_images: int
+    many_classes: int
     resampled: int
     matrix: int
     copied: int
@@ -124,6 +128,8 @@ def paper(device: str) -> Sizes:
         epoch_batches=20 if cuda else 1,
         scored=1024 if cuda else 16,
         evaluated=40_137,
+        many_images=200_000,
+        many_classes=2_000,
         resampled=1000,
         matrix=8192 if cuda else 2048,
         copied=2**28 if cuda else 2**26,
@@ -182,6 +188,8 @@ def quick() -> Sizes:
         epoch_batches=2,
         scored=8,
         evaluated=200,
+        many_images=400,
+        many_classes=20,
         resampled=20,
         matrix=128,
         copied=2**16,

@@ -12,6 +12,7 @@ TITLES = {
     "epoch": "Epochs, and the paper's whole grid",
     "evaluation": "Evaluation",
     "bootstrap": "Resampled test images",
+    "scale": "Many images and classes",
 }
 
 

@@ -24,6 +24,7 @@ def run(args: argparse.Namespace) -> None:
 
     from mlrpl.data.index import Index
     from mlrpl.data.masks import scheme
+    from mlrpl.data.row_blocks import label_counts
     from mlrpl.runtime.storage import atomic_path
 
     drop_labels = scheme(args.masks)
@@ -31,7 +32,9 @@ def run(args: argparse.Namespace) -> None:
     known = drop_labels(index.labels, args.prop, args.seed)
     with atomic_path(args.output) as temporary, temporary.open("wb") as file:
         np.save(file, known)
+    counts = label_counts(known)
+    told, positive = known.size - counts["unknown"], counts["positive"]
     print(
-        f"{args.output}: {(known != 0).sum()} of {known.size} labels known, "
-        f"{(known == 1).sum()} of them positive"
+        f"{args.output}: {told} of {known.size} labels known, {positive} of them "
+        "positive"
     )

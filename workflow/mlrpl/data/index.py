@@ -47,7 +47,7 @@ class Index:
     def labels_hash(self) -> str:
         """Return the SHA-256 of the class names, one on each line, and the labels."""
         digest = hashlib.sha256("\n".join(self.classes).encode())
-        digest.update(np.ascontiguousarray(self.labels).tobytes())
+        digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
     def save(self, path: str | PathLike) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mlrpl.data.row_blocks import row_blocks
 from mlrpl.errors import UserError
 
 
@@ -28,8 +29,11 @@ def drop_labels(labels: np.ndarray, prop: float, seed: int) -> np.ndarray:
         UserError: `prop` or `seed` is out of range.
     """
     check_range(prop, seed)
-    known = np.random.RandomState(seed).random_sample(labels.shape) < prop
-    return (labels * known).astype(np.int8)
+    random = np.random.RandomState(seed)
+    known = labels.astype(np.int8)
+    for rows in row_blocks(known):
+        known[rows] *= random.random_sample(known[rows].shape) < prop
+    return known
 
 
 def positives_only(labels: np.ndarray, prop: float, seed: int) -> np.ndarray:
@@ -37,7 +41,8 @@ def positives_only(labels: np.ndarray, prop: float, seed: int) -> np.ndarray:
 
     Args, returns and errors as of `drop_labels`.
     """
-    return np.maximum(drop_labels(labels, prop, seed), 0)
+    known = drop_labels(labels, prop, seed)
+    return np.maximum(known, 0, out=known)
 
 
 def fixed_per_class(labels: np.ndarray, prop: float, seed: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from mlrpl.config import dependencies
 from mlrpl.config.options import Options
 from mlrpl.data.index import Index
+from mlrpl.data.row_blocks import label_counts
 from mlrpl.errors import UserError
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.method import Method
@@ -173,7 +174,8 @@ def build(
     """
     known, share = loaded.known, setting.options.validation
     kept, out = divided(known, share, setting.seed)
-    warn_without_positives(setting, known[kept], loaded.train_index.classes)
+    trained_on = known if len(kept) == len(known) else known[kept]
+    warn_without_positives(setting, trained_on, loaded.train_index.classes)
     cache, positions = loaded.train_cache, None
     if cache.has("tokens"):
         positions = torch.from_numpy(cache.token_positions())
@@ -182,7 +184,7 @@ def build(
         embed_dim=loaded.clip.tensor("text_projection").shape[1],
         class_vectors=torch.from_numpy(loaded.vectors.astype(np.float32)),
         clip=loaded.clip,
-        known=torch.from_numpy(known[kept]),
+        known=torch.from_numpy(trained_on),
         context=loaded.context,
         grid=cache.grid,
         token_positions=positions,
@@ -242,11 +244,7 @@ def describe(
         "options": setting.options.to_dict(),
         "parameters": method.parameter_counts(),
         "images": {"train": len(known), "test": len(loaded.test_index.images)},
-        "known": {
-            "positive": int((known > 0).sum()),
-            "negative": int((known < 0).sum()),
-            "unknown": int((known == 0).sum()),
-        },
+        "known": label_counts(known),
         "encoder": loaded.clip.metadata.get("encoder"),
         "weights_sha256": loaded.clip.metadata.get("weights_sha256"),
         "device": device_name(device),
@@ -280,7 +278,7 @@ def warn_without_positives(
     setting: Setting, known: np.ndarray, classes: Sequence[str]
 ) -> None:
     """Say which classes are left without a known positive; training goes on."""
-    empty = [classes[c] for c in np.flatnonzero(~(known > 0).any(axis=0))]
+    empty = [classes[c] for c in np.flatnonzero(known.max(axis=0, initial=0) <= 0)]
     if empty:
         print(
             f"warning: {setting.known}: no known positive of {', '.join(empty)}",

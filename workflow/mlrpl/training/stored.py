@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from mlrpl.data.index import Index
+from mlrpl.data.row_blocks import row_blocks
 from mlrpl.errors import UserError
 from mlrpl.runtime import faults
 from mlrpl.text.clip_text import ClipText
@@ -29,9 +30,12 @@ def read_known(path: str, index: Index) -> np.ndarray:
             the index says is otherwise.
     """
     known = read_array(path, index.labels.shape, "drop", "iu")
-    wrong = np.argwhere((known != 0) & (known != index.labels))
-    if len(wrong):
-        row, column = map(int, wrong[0])
+    for rows in row_blocks(known):
+        some = known[rows]
+        wrong = np.argwhere((some != 0) & (some != index.labels[rows]))
+        if not len(wrong):
+            continue
+        row, column = rows.start + int(wrong[0][0]), int(wrong[0][1])
         value, full = known[row, column], index.labels[row, column]
         if value not in (-1, 0, 1):
             fault = f"{value}, and a label is -1, 0 or 1"
@@ -41,7 +45,7 @@ def read_known(path: str, index: Index) -> np.ndarray:
             f"{path}: the label of {index.images[row]} and class "
             f"{index.classes[column]} is {fault}; remake it with `mlrpl drop`"
         )
-    return known.astype(np.int8)
+    return known.astype(np.int8, copy=False)
 
 
 def read_vectors(path: str, classes: int) -> np.ndarray:
