@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import typing
 
 import pytest
 import torch
@@ -54,11 +55,13 @@ def test_the_schema_names_the_parts_that_there_are():
 @pytest.mark.parametrize(("kind", "name"), PARTS)
 def test_the_options_are_those_that_the_constructor_takes(kind, name):
     found = part_class(kind, name)
-    taken = {
-        parameter.name
-        for parameter in inspect.signature(found.__init__).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
+    taken: set[str] = set()
+    for parameter in inspect.signature(found.__init__).parameters.values():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            taken.add(parameter.name)
+        elif parameter.kind is parameter.VAR_KEYWORD:  # Unpack[of a TypedDict]
+            [options] = typing.get_args(parameter.annotation)
+            taken |= options.__required_keys__
     own = set(part_options(kind, name))
     # The head builds the part that one of its options chooses.
     own -= {option for option, _ in PARTS}

@@ -7,6 +7,7 @@ the likeness to each of the others.
 """
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from mlrpl.methods.base import Head
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.precision import at_least_fp32, fp32_products
-from mlrpl.text.prompts import Prompts
+from mlrpl.text.prompts import PromptOptions, Prompts
 from mlrpl.text.tower import TextTower
 
 
@@ -33,34 +34,20 @@ class TokenHead(Head):
         self,
         inputs: Inputs,
         names: Sequence[str],
-        *,
-        prompts: str,
-        n_ctx: int,
-        context_std: float,
-        period: bool,
+        **options: Unpack[PromptOptions],
     ):
         """Draw the context vectors of each kind of prompt.
 
         Args:
             inputs: the text side of CLIP.
             names: of the kinds of prompts.
-            prompts: "shared" or "class_specific" context vectors.
-            n_ctx: number M of context vectors.
-            context_std: standard deviation of their random start.
-            period: end the prompt with a full stop.
+            options: of the prompts.
         """
         super().__init__()
         self.tower = TextTower(inputs.clip)
         self.prompts = nn.ModuleDict(
             {
-                name: Prompts(
-                    inputs.clip,
-                    n_ctx=n_ctx,
-                    class_specific=prompts == "class_specific",
-                    period=period,
-                    context_length=self.tower.context_length,
-                    std=context_std,
-                )
+                name: Prompts.of(inputs.clip, options, self.tower.context_length)
                 for name in names
             }
         )

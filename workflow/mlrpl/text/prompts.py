@@ -1,11 +1,29 @@
 """Prompts `[V]_1 ... [V]_M [CLS]` with learnable context vectors (Eq. 7)."""
 
+from typing import TypedDict
+
 import torch
 from torch import Tensor, nn
 
 from mlrpl.errors import UserError
 from mlrpl.text.clip_text import ClipText
 from mlrpl.text.packing import Packing
+
+
+class PromptOptions(TypedDict):
+    """Options of the prompts, as heads take them.
+
+    Attributes:
+        prompts: "shared" or "class_specific" context vectors.
+        n_ctx: number M of context vectors.
+        context_std: standard deviation of their random start.
+        period: end the prompt with a full stop.
+    """
+
+    prompts: str
+    n_ctx: int
+    context_std: float
+    period: bool
 
 
 class Prompts(nn.Module):
@@ -65,6 +83,25 @@ class Prompts(nn.Module):
         else:
             vectors = context.expand(shape).clone()
         self.context = nn.Parameter(vectors)
+
+    @classmethod
+    def of(
+        cls,
+        clip: ClipText,
+        options: PromptOptions,
+        context_length: int,
+        context: Tensor | None = None,
+    ) -> "Prompts":
+        """Return the prompts of a head's options; arguments and errors as above."""
+        return cls(
+            clip,
+            n_ctx=options["n_ctx"],
+            class_specific=options["prompts"] == "class_specific",
+            period=options["period"],
+            context_length=context_length,
+            std=options["context_std"],
+            context=context,
+        )
 
     def forward(self) -> tuple[Tensor, Packing]:
         """Return the embedded tokens [N, W] of all prompts, and where they are."""

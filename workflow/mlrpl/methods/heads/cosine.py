@@ -5,6 +5,7 @@ other prompts; `sarl+visual=semantic_attention` is the variant of Fig. 4.
 """
 
 import math
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from mlrpl.methods.base import Group, Head, Located
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.parts import part_class
 from mlrpl.methods.precision import at_least_fp32, fp32_products
-from mlrpl.text.prompts import Prompts
+from mlrpl.text.prompts import PromptOptions, Prompts
 from mlrpl.text.tower import TextTower
 
 
@@ -31,28 +32,22 @@ class CosineHead(Head):
         inputs: Inputs,
         visual: nn.Module,
         *,
-        prompts: str,
         scale: float | str,
         scale_learned: bool,
-        n_ctx: int,
         context_init: str,
-        context_std: float,
-        period: bool,
         lr_visual: float,
+        **options: Unpack[PromptOptions],
     ):
         """Draw the context vectors.
 
         Args:
             inputs: sizes, the text side of CLIP, and the start of the context.
             visual: the visual module.
-            prompts: "shared" or "class_specific" context vectors.
             scale: 1 / tau of Eq. 9, or "clip" for CLIP's own.
             scale_learned: train the scale, from there on.
-            n_ctx: number M of context vectors that start at random.
             context_init: "random", or the text that `inputs.context` stands for.
-            context_std: standard deviation of the random start.
-            period: end the prompt with a full stop.
             lr_visual: the visual module's rate as a multiple of the setting's.
+            options: of the prompts.
         """
         super().__init__()
         clip = inputs.clip
@@ -63,15 +58,9 @@ class CosineHead(Head):
         self.has_evidence = hasattr(visual, "located")
         self.lr_visual = lr_visual
         self.tower = TextTower(clip)
-        self.prompts = Prompts(
-            clip,
-            n_ctx=n_ctx,
-            class_specific=prompts == "class_specific",
-            period=period,
-            context_length=self.tower.context_length,
-            std=context_std,
-            context=None if context_init == "random" else inputs.context,
-        )
+        context = None if context_init == "random" else inputs.context
+        length = self.tower.context_length
+        self.prompts = Prompts.of(clip, options, length, context)
         log_scale = math.log(clip.logit_scale if scale == "clip" else float(scale))
         if scale_learned:
             self.log_scale = nn.Parameter(torch.tensor(log_scale))

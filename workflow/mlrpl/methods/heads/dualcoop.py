@@ -6,10 +6,13 @@ summed over the images too and times 0.03, which with its batch of 32 is the mea
 the images within 4 %.
 """
 
+from typing import Unpack
+
 from torch import Tensor
 
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.token_head import TokenHead, cosines, pooled, with_mean
+from mlrpl.text.prompts import PromptOptions
 
 # Of the cosines, and of what is pooled; both fixed in the public code.
 SCALE, GAIN = 20.0, 5.0
@@ -20,19 +23,9 @@ class DualCoOpHead(TokenHead):
 
     positions: Tensor
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        *,
-        prompts: str,
-        n_ctx: int,
-        context_std: float,
-        period: bool,
-    ):
+    def __init__(self, inputs: Inputs, **options: Unpack[PromptOptions]):
         """Draw the context vectors; see `TokenHead`."""
-        options = {"prompts": prompts, "n_ctx": n_ctx, "period": period}
-        kinds = "negative", "positive"
-        super().__init__(inputs, kinds, **options, context_std=context_std)
+        super().__init__(inputs, ("negative", "positive"), **options)
         self.register_buffer("positions", inputs.token_positions.clone())
 
     def logits(self, class_features: Tensor, prepared: Tensor) -> Tensor:

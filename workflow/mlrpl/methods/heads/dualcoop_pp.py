@@ -8,12 +8,14 @@ changes the likeness to the presence's prompt.
 """
 
 import math
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.token_head import TokenHead, cosines, pooled
+from mlrpl.text.prompts import PromptOptions
 
 # The scale of the pooled cosines is exp(3), frozen; that of the competition is fixed.
 SCALE, COMPETITION = math.exp(3.0), 200.0
@@ -27,25 +29,17 @@ class DualCoOpPlusHead(TokenHead):
         self,
         inputs: Inputs,
         *,
-        prompts: str,
-        n_ctx: int,
-        context_std: float,
-        period: bool,
         winner: str,
+        **options: Unpack[PromptOptions],
     ):
         """Draw the context vectors.
 
         Args:
             inputs: the text side of CLIP.
-            prompts: see `TokenHead`, as the next three.
-            n_ctx: number of context vectors.
-            context_std: of their start.
-            period: end the prompt with a full stop.
             winner: how the classes' competition for a token counts (`competed`).
+            options: of the prompts; see `TokenHead`.
         """
-        options = {"prompts": prompts, "n_ctx": n_ctx, "period": period}
-        kinds = "evidence", "positive", "negative"
-        super().__init__(inputs, kinds, **options, context_std=context_std)
+        super().__init__(inputs, ("evidence", "positive", "negative"), **options)
         self.winner = winner
         self.log_sharpness = nn.Parameter(torch.tensor(LOG_SHARPNESS))
 

@@ -6,6 +6,8 @@ SamyakR99/PositiveCoOp; `models/baseline.py` there, its baseline without text, i
 `VisionOnlyHead`.
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,7 @@ from mlrpl.methods.base import Group, Head
 from mlrpl.methods.heads.dualcoop import GAIN, dual_logits
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.token_head import TokenHead, pooled, with_mean
+from mlrpl.text.prompts import PromptOptions
 
 
 class PositiveCoOpHead(TokenHead):
@@ -28,24 +31,17 @@ class PositiveCoOpHead(TokenHead):
         self,
         inputs: Inputs,
         *,
-        prompts: str,
-        n_ctx: int,
-        context_std: float,
-        period: bool,
         lr_prompts: float,
+        **options: Unpack[PromptOptions],
     ):
         """Draw context and free vectors.
 
         Args:
             inputs: the text side of CLIP, and the tokens' positions.
-            prompts: see `TokenHead`, as the next three.
-            n_ctx: number of context vectors.
-            context_std: of their start.
-            period: end the prompt with a full stop.
             lr_prompts: rate of the context vectors as a multiple of the setting's.
+            options: of the prompts; see `TokenHead`.
         """
-        options = {"prompts": prompts, "n_ctx": n_ctx, "period": period}
-        super().__init__(inputs, ("positive",), **options, context_std=context_std)
+        super().__init__(inputs, ("positive",), **options)
         shape = inputs.classes, inputs.embed_dim
         self.absent = nn.Parameter(torch.randn(shape))
         self.added = nn.Parameter(torch.randn(shape))

@@ -6,6 +6,7 @@ further views of an image against each other besides, which is the transfer `scp
 """
 
 import math
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from mlrpl.methods.base import Group, Head
 from mlrpl.methods.class_graph import name_similarity, prior
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.precision import at_least_fp32, fp32_products
-from mlrpl.text.prompts import Prompts
+from mlrpl.text.prompts import PromptOptions, Prompts
 from mlrpl.text.tower import TextTower
 
 SCALE, SLOPE = 10.0, 0.2  # of the cosines and of the leaky ReLU
@@ -36,33 +37,26 @@ class StructuredPriorHead(Head):
         self,
         inputs: Inputs,
         *,
-        prompts: str,
-        n_ctx: int,
-        context_std: float,
-        period: bool,
         prior_top: int,
         lr_prior: float,
         prior_dim: int,
+        **options: Unpack[PromptOptions],
     ):
         """Draw context vectors and convolutions.
 
         Args:
             inputs: the text side of CLIP.
-            prompts: "shared" or "class_specific" context vectors.
-            n_ctx: number of context vectors.
-            context_std: standard deviation of their random start.
-            period: end the prompt with a full stop.
             prior_top: classes to which each is joined, itself among them; all if there
                 are fewer.
             lr_prior: rate of the convolutions as a multiple of the setting's.
             prior_dim: width between the convolutions.
+            options: of the prompts.
         """
         super().__init__()
         clip = inputs.clip
         self.tower = TextTower(clip)
-        length, specific = self.tower.context_length, prompts == "class_specific"
-        self.prompts = Prompts(clip, n_ctx, specific, period, length, context_std)
-        graph = prior(name_similarity(clip, self.tower, period), prior_top)
+        self.prompts = Prompts.of(clip, options, self.tower.context_length)
+        graph = prior(name_similarity(clip, self.tower, options["period"]), prior_top)
         self.register_buffer("joined", graph, persistent=False)
         self.lr_prior, width = lr_prior, inputs.embed_dim
         self.layers = nn.ParameterList(

@@ -6,11 +6,14 @@ of which this mode trains and scores the local logits alone. What the paper is n
 after, prompts that are learned from texts, is another training.
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor, nn
 
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.token_head import TokenHead, cosines, pooled
+from mlrpl.text.prompts import PromptOptions
 
 # Logarithms of the two temperatures at the start.
 LOG_SCALE, LOG_SHARPNESS = 3.91, 3.0
@@ -19,19 +22,9 @@ LOG_SCALE, LOG_SHARPNESS = 3.91, 3.0
 class TaIDPTHead(TokenHead):
     """Logits z+ - z- with learned scales of the cosines and of the weights."""
 
-    def __init__(
-        self,
-        inputs: Inputs,
-        *,
-        prompts: str,
-        n_ctx: int,
-        context_std: float,
-        period: bool,
-    ):
+    def __init__(self, inputs: Inputs, **options: Unpack[PromptOptions]):
         """Draw the context vectors; see `TokenHead`."""
-        options = {"prompts": prompts, "n_ctx": n_ctx, "period": period}
-        kinds = "positive", "negative"
-        super().__init__(inputs, kinds, **options, context_std=context_std)
+        super().__init__(inputs, ("positive", "negative"), **options)
         self.log_scale = nn.Parameter(torch.tensor(LOG_SCALE))
         self.log_sharpness = nn.Parameter(torch.tensor(LOG_SHARPNESS))
 
