@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import shutil
 
@@ -74,6 +75,51 @@ def test_numbers_and_places_are_said_last(example):
     assert method.split() == ["SARL", mean] and not empty
     assert over.endswith("(My pictures: 100 %).")
     assert places == "Tables     results/own_data/tables/  table2.md"
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """An empty bucket of a local server of object storage, and Snakemake's options."""
+    boto3, moto = map(pytest.importorskip, ("boto3", "moto.server"))
+    pytest.importorskip("snakemake_storage_plugin_s3")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    server = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        url = "http://{}:{}".format(*server.get_host_and_port())
+        client = boto3.client("s3", endpoint_url=url, region_name="us-east-1")
+        client.create_bucket(Bucket="lab")
+        options = ["--default-storage-provider", "s3", "--default-storage-prefix"]
+        options += ["s3://lab", "--storage-s3-endpoint-url", url]
+        options += ["--storage-s3-access-key", "a", "--storage-s3-secret-key", "b"]
+        yield client, [*options, "--storage-s3-region", "us-east-1"]
+    finally:
+        server.stop()
+
+
+def test_results_in_a_bucket_are_the_same_bytes(example, repository, tmp_path, bucket):
+    """Pictures, labels and the encoder's files are read where they lie."""
+    client, options = bucket
+    folder = copy_tree(repository, tmp_path / "tree")
+    (folder / "examples").symlink_to(repository / "examples")
+    arguments = ("tables", "--cores", "2", *options, "--configfile", CONFIG)
+    done = snakemake(folder, *arguments)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert not (folder / "results").exists() and not (folder / "logs").exists()
+    stored = {
+        entry["Key"]: client.get_object(Bucket="lab", Key=entry["Key"])["Body"].read()
+        for entry in client.list_objects_v2(Bucket="lab")["Contents"]
+    }
+    # Nothing of the project's own or the user's is there.
+    assert {key.partition("/")[0] for key in stored} == {"results", "logs"}
+    results = {key for key in stored if key.startswith("results/")}
+    made = contents(example / "results")
+    assert results == {path.relative_to(example).as_posix() for path in made}
+    other = {key for key in results if stored[key] != made[example / key]}
+    assert {key.rpartition("/")[2] for key in other} == {"run.json"}  # its times
 
 
 def test_a_failed_job_is_said_last(example):
