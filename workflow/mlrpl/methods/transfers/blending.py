@@ -7,6 +7,7 @@ are learned, through the features and through the targets.
 """
 
 from collections.abc import Hashable
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,30 @@ from mlrpl.methods.transfers.contrastive import ContrastiveLoss
 from mlrpl.methods.transfers.staged import StagedTransfer
 
 
+class BlendingOptions(TypedDict):
+    """Options of both.
+
+    Attributes:
+        transfer_epoch: epochs before there is blending.
+        contrast_weight: of the contrastive loss.
+        blend_start: start of both shares.
+        instance_weight: of the loss of features blended with another image's.
+        prototype_weight: of the loss of those blended with a prototype.
+        blend_known: blend the first classes of an image where too few are unknown.
+        prototype_every: epochs between two computations of the prototypes.
+        lr_scalars: rate of the shares.
+    """
+
+    transfer_epoch: int
+    contrast_weight: float
+    blend_start: float
+    instance_weight: float
+    prototype_weight: float
+    blend_known: bool
+    prototype_every: int
+    lr_scalars: float
+
+
 class BlendingTransfer(StagedTransfer):
     """Blending with another image's features and with prototypes.
 
@@ -25,38 +50,18 @@ class BlendingTransfer(StagedTransfer):
         beta: its own share in one blended with a prototype.
     """
 
-    def __init__(
-        self,
-        *,
-        transfer_epoch: int,
-        contrast_weight: float,
-        blend_start: float,
-        instance_weight: float,
-        prototype_weight: float,
-        blend_known: bool,
-        prototype_every: int,
-        lr_scalars: float,
-    ):
-        """Set the shares.
-
-        Args:
-            transfer_epoch: epochs before there is blending.
-            contrast_weight: of the contrastive loss.
-            blend_start: start of both shares.
-            instance_weight: of the loss of features blended with another image's.
-            prototype_weight: of the loss of those blended with a prototype.
-            blend_known: blend the first class of an image without an unknown one.
-            prototype_every: epochs between two computations of the prototypes.
-            lr_scalars: rate of the shares.
-        """
-        super().__init__(transfer_epoch)
-        self.alpha = nn.Parameter(torch.tensor(float(blend_start)))
-        self.beta = nn.Parameter(torch.tensor(float(blend_start)))
-        self.contrast, self.contrast_weight = ContrastiveLoss(), contrast_weight
-        self.instance_weight = instance_weight
-        self.prototype_weight = prototype_weight
-        self.blend_known, self.every = blend_known, prototype_every
-        self.lr_scalars = lr_scalars
+    def __init__(self, **options: Unpack[BlendingOptions]):
+        """Set the shares."""
+        super().__init__(options["transfer_epoch"])
+        start = float(options["blend_start"])
+        self.alpha = nn.Parameter(torch.tensor(start))
+        self.beta = nn.Parameter(torch.tensor(start))
+        self.contrast = ContrastiveLoss()
+        self.contrast_weight = options["contrast_weight"]
+        self.instance_weight = options["instance_weight"]
+        self.prototype_weight = options["prototype_weight"]
+        self.blend_known = options["blend_known"]
+        self.every, self.lr_scalars = options["prototype_every"], options["lr_scalars"]
 
     def compute_prototypes(self, training: TrainingImages) -> None:
         """Compute the prototypes from all training images."""

@@ -7,12 +7,14 @@ features divided by n + 1; at most 100 of a quadrant; the first class is overwri
 where none is unknown (`blend_known`).
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from mlrpl.methods.base import Step, TrainingImages
 from mlrpl.methods.inputs import Inputs
-from mlrpl.methods.transfers.blending import BlendingTransfer
+from mlrpl.methods.transfers.blending import BlendingOptions, BlendingTransfer
 from mlrpl.methods.transfers.quadrants import (
     QUADRANTS,
     QuadrantPrototypes,
@@ -29,42 +31,19 @@ class DualRepresentationBlending(BlendingTransfer):
         self,
         inputs: Inputs,
         *,
-        transfer_epoch: int,
-        contrast_weight: float,
-        blend_start: float,
-        instance_weight: float,
-        prototype_weight: float,
-        blend_known: bool,
         blend_classes: int,
         quadrant_members: int,
-        prototype_every: int,
-        lr_scalars: float,
+        **options: Unpack[BlendingOptions],
     ):
         """Set the shares, and make room for the prototypes.
 
         Args:
             inputs: sizes, `class_dim` and `grid` among them.
-            transfer_epoch: see `BlendingTransfer`, so the next five and the rate.
-            contrast_weight: of the contrastive loss.
-            blend_start: start of both shares.
-            instance_weight: of the loss with other images.
-            prototype_weight: of the loss with prototypes.
-            blend_known: blend the first classes where too few are unknown.
             blend_classes: classes of an image that are blended with a prototype.
             quadrant_members: see `QuadrantPrototypes`.
-            prototype_every: epochs between two computations of them.
-            lr_scalars: rate of the shares.
+            options: of the blending.
         """
-        super().__init__(
-            transfer_epoch=transfer_epoch,
-            contrast_weight=contrast_weight,
-            blend_start=blend_start,
-            instance_weight=instance_weight,
-            prototype_weight=prototype_weight,
-            blend_known=blend_known,
-            prototype_every=prototype_every,
-            lr_scalars=lr_scalars,
-        )
+        super().__init__(**options)
         self.blend_classes = blend_classes
         self.prototypes = QuadrantPrototypes(
             inputs.classes, inputs.class_dim, inputs.grid, quadrant_members

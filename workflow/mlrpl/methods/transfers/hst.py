@@ -9,6 +9,7 @@ fewer positives than clusters (`few_positives`).
 """
 
 from collections.abc import Hashable
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.losses.p_bce import PartialBCE
 from mlrpl.methods.scores import sigmoid
 from mlrpl.methods.transfers.pair_network import presence
-from mlrpl.methods.transfers.pair_transfer import PairTransfer
+from mlrpl.methods.transfers.pair_transfer import PairOptions, PairTransfer
 from mlrpl.methods.transfers.prototypes import KMeansPrototypes
 from mlrpl.methods.transfers.sst import with_positives
 
@@ -30,12 +31,6 @@ class HeterogeneousSemanticTransfer(PairTransfer):
         self,
         inputs: Inputs,
         *,
-        transfer_epoch: int,
-        contrast_weight: float,
-        pair_weight: float,
-        pair_dim: int,
-        pair_hidden: int,
-        pseudo_weight: float,
         margin_start: float,
         margin_weight: float,
         margin_slope: int,
@@ -45,17 +40,12 @@ class HeterogeneousSemanticTransfer(PairTransfer):
         prototype_every: int,
         few_positives: str,
         lr_scalars: float,
+        **options: Unpack[PairOptions],
     ):
         """Draw the pair network; margins and prototypes start empty.
 
         Args:
             inputs: sizes, `class_dim` among them.
-            transfer_epoch: epochs before there are pseudo labels.
-            contrast_weight: of the contrastive loss.
-            pair_weight: of the pair network's loss.
-            pair_dim: see `PairNetwork`.
-            pair_hidden: see `PairNetwork`.
-            pseudo_weight: of each loss with pseudo labels.
             margin_start: of both margins.
             margin_weight: of each loss that they learn from.
             margin_slope: of the clamp at its bounds, 1 or 0.
@@ -65,21 +55,17 @@ class HeterogeneousSemanticTransfer(PairTransfer):
             prototype_every: epochs between two computations of them.
             few_positives: see `KMeansPrototypes`.
             lr_scalars: rate of the margins.
+            options: of the pairs.
         """
-        weights = contrast_weight, pair_weight
-        super().__init__(inputs, transfer_epoch, *weights, pair_dim, pair_hidden)
+        super().__init__(inputs, **options)
         self.prototypes = KMeansPrototypes(
             inputs.class_names, prototypes, inputs.class_dim, few_positives
         )
         self.intra_margin = nn.Parameter(torch.tensor(float(margin_start)))
         self.inter_margin = nn.Parameter(torch.tensor(float(margin_start)))
         self.bce = PartialBCE()
-        self.pseudo_weight, self.margin_weight = pseudo_weight, margin_weight
-        self.slope, self.every, self.lr_scalars = (
-            margin_slope,
-            prototype_every,
-            lr_scalars,
-        )
+        self.margin_weight, self.slope = margin_weight, margin_slope
+        self.every, self.lr_scalars = prototype_every, lr_scalars
         corrected = prototype_sign == "corrected"
         self.prototype_loss, self.sign = prototype_loss, -1 if corrected else 1
 

@@ -7,12 +7,14 @@ known labels stand in all three losses; Adam moves the two shares by about its r
 step, hence `lr_scalars`.
 """
 
+from typing import Unpack
+
 import torch
 from torch import Tensor
 
 from mlrpl.methods.base import Step, TrainingImages
 from mlrpl.methods.inputs import Inputs
-from mlrpl.methods.transfers.blending import BlendingTransfer
+from mlrpl.methods.transfers.blending import BlendingOptions, BlendingTransfer
 from mlrpl.methods.transfers.prototypes import KMeansPrototypes
 
 
@@ -23,42 +25,19 @@ class RepresentationBlending(BlendingTransfer):
         self,
         inputs: Inputs,
         *,
-        transfer_epoch: int,
-        contrast_weight: float,
-        blend_start: float,
-        instance_weight: float,
-        prototype_weight: float,
-        blend_known: bool,
         prototypes: int,
-        prototype_every: int,
         few_positives: str,
-        lr_scalars: float,
+        **options: Unpack[BlendingOptions],
     ):
         """Set the shares, and make room for the prototypes.
 
         Args:
             inputs: sizes, `class_dim` among them.
-            transfer_epoch: see `BlendingTransfer`, so the next five and the rate.
-            contrast_weight: of the contrastive loss.
-            blend_start: start of both shares.
-            instance_weight: of the loss with other images.
-            prototype_weight: of the loss with prototypes.
-            blend_known: blend the first class of an image without an unknown one.
             prototypes: see `KMeansPrototypes`.
-            prototype_every: epochs between two computations of them.
             few_positives: see `KMeansPrototypes`.
-            lr_scalars: rate of the shares.
+            options: of the blending.
         """
-        super().__init__(
-            transfer_epoch=transfer_epoch,
-            contrast_weight=contrast_weight,
-            blend_start=blend_start,
-            instance_weight=instance_weight,
-            prototype_weight=prototype_weight,
-            blend_known=blend_known,
-            prototype_every=prototype_every,
-            lr_scalars=lr_scalars,
-        )
+        super().__init__(**options)
         self.prototypes = KMeansPrototypes(
             inputs.class_names, prototypes, inputs.class_dim, few_positives
         )

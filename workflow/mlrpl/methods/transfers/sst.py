@@ -9,6 +9,7 @@ labels contain the known ones again.
 """
 
 from collections.abc import Hashable
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from mlrpl.methods.base import Step, TrainingImages
 from mlrpl.methods.inputs import Inputs
 from mlrpl.methods.transfers.memory import Memory
 from mlrpl.methods.transfers.pair_network import presence
-from mlrpl.methods.transfers.pair_transfer import PairTransfer
+from mlrpl.methods.transfers.pair_transfer import PairOptions, PairTransfer
 
 
 class StructuredSemanticTransfer(PairTransfer):
@@ -29,39 +30,27 @@ class StructuredSemanticTransfer(PairTransfer):
         self,
         inputs: Inputs,
         *,
-        transfer_epoch: int,
-        contrast_weight: float,
-        pair_weight: float,
-        pair_dim: int,
-        pair_hidden: int,
-        pseudo_weight: float,
         pseudo_margin: float,
         pseudo_margin_step: float,
         pseudo_margin_min: float,
         memory_size: int,
         memory_mean: str,
+        **options: Unpack[PairOptions],
     ):
         """Draw the pair network, and make the memory.
 
         Args:
             inputs: sizes, `class_dim` among them.
-            transfer_epoch: epochs before there are pseudo labels.
-            contrast_weight: of the contrastive loss.
-            pair_weight: of the pair network's loss.
-            pair_dim: see `PairNetwork`.
-            pair_hidden: see `PairNetwork`.
-            pseudo_weight: of each loss with pseudo labels.
             pseudo_margin: what a class must reach, at first.
             pseudo_margin_step: how much that falls after each epoch.
             pseudo_margin_min: where it stops falling.
             memory_size: see `Memory`.
             memory_mean: see `Memory`.
+            options: of the pairs.
         """
-        weights = contrast_weight, pair_weight
-        super().__init__(inputs, transfer_epoch, *weights, pair_dim, pair_hidden)
+        super().__init__(inputs, **options)
         shape = inputs.classes, memory_size, inputs.class_dim
         self.memory = Memory(*shape, memory_mean)
-        self.pseudo_weight = pseudo_weight
         self._margins = pseudo_margin, pseudo_margin_step, pseudo_margin_min
         # Set by `start_epoch`; a tensor, so that a CUDA graph reads what it is now.
         self.register_buffer("margin", torch.tensor(pseudo_margin), persistent=False)
