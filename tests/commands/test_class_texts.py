@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from mlrpl.commands import class_texts
-from mlrpl.config import plan
+from mlrpl.config import arguments
 from mlrpl.errors import UserError
 
 
@@ -23,7 +23,7 @@ def test_any_class_can_be_given_a_text(names):
     parser = argparse.ArgumentParser()
     class_texts.add_argument(parser, "--names", "CLASS=TEXT", "help")
     parser.add_argument("--next")
-    words = shlex.split(plan.flags({"names": names, "next": "-1 x"}))
+    words = shlex.split(arguments.flags({"names": names, "next": "-1 x"}))
     found = parser.parse_args(words)
     assert class_texts.parse(found.names, "--names", "CLASS=TEXT") == names
     assert found.next == "-1 x"
@@ -34,13 +34,13 @@ def test_a_list_with_a_text_like_a_flag_is_given_one_by_one():
     parser.add_argument("--classes", nargs="+", action="extend")
     parser.add_argument("--select")
     values = {"classes": ["-x", "a b", "--select"], "select": "--classes"}
-    found = parser.parse_args(shlex.split(plan.flags(values)))
+    found = parser.parse_args(shlex.split(arguments.flags(values)))
     assert vars(found) == values
 
 
 def test_ordinary_texts_are_given_as_before():
     values = {"names": {"b": "c d", "a": "b"}, "url": ["x", "y"], "keep": "all"}
-    assert plan.flags(values) == "--names a=b 'b=c d' --url x y --keep all"
+    assert arguments.flags(values) == "--names a=b 'b=c d' --url x y --keep all"
 
 
 @pytest.mark.parametrize(

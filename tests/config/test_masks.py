@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlrpl.config import plan
+from mlrpl.config import plan, raw_files
 from mlrpl.config.validation import validate
 from mlrpl.doctor import disk_needs, time_needs
 from mlrpl.doctor.work import find_sizes, find_work
@@ -27,11 +27,11 @@ def test_it_has_what_the_other_has_but_for_masks_and_printed_numbers(paper):
     same = one.keys() - {"masks", "title", "published", "same_images_as"}
     assert all(one[key] == other[key] for key in same)
     assert plan.images_of(config, "one") == plan.images_of(config, "voc2007")
-    assert not any(path.startswith("one/") for path in plan.downloads(config))
+    assert not any(path.startswith("one/") for path in raw_files.downloads(config))
     for key in ("images",):
-        assert plan.split_source(config, "one", "train", key) == plan.split_source(
-            config, "voc2007", "train", key
-        )
+        assert raw_files.split_source(
+            config, "one", "train", key
+        ) == raw_files.split_source(config, "voc2007", "train", key)
 
 
 def test_only_experiments_that_name_it_have_it(paper):

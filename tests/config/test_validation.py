@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from mlrpl.config import method_strings, options, plan
+from mlrpl.config import method_strings, options, plan, raw_files
 from mlrpl.config import validation as configuration
 from mlrpl.demo.world import VOC_WORLD
 from mlrpl.errors import UserError
@@ -268,7 +268,7 @@ def test_paths_may_hold_environment_variables(paper, monkeypatch):
     )
     checked = configuration.validate(changed)
     assert checked["data_dir"] == "/disk/data"
-    assert plan.glove_source(checked) == "/disk/glove/glove.840B.300d.zip"
+    assert raw_files.glove_source(checked) == "/disk/glove/glove.840B.300d.zip"
     monkeypatch.delenv("BIG_DISK")
     with pytest.raises(UserError, match=r"data_dir: .*BIG_DISK is not set; set it"):
         configuration.validate(changed)
@@ -279,4 +279,4 @@ def test_photographs_config_is_valid(paper, repository, monkeypatch):
     over = yaml.safe_load((repository / "tests/photos/config.yaml").read_text())
     checked = configuration.validate(merged(paper, over))
     assert list(checked["datasets"]) == ["coco18"]
-    assert plan.encoder_files(checked)[0].startswith("/photos/coco18/clip/")
+    assert raw_files.encoder_files(checked)[0].startswith("/photos/coco18/clip/")

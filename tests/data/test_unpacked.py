@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mlrpl.archives.formats import open_archive
-from mlrpl.config import plan
+from mlrpl.config import raw_files
 from mlrpl.data.index import Index
 from support.workflow_tree import copy_tree, snakemake
 
@@ -86,11 +86,11 @@ def dataset(form, root, **split):
 def test_a_voc_root_at_any_height(tmp_path, below):
     config = dataset("voc", tmp_path, images="trainval.tar", imageset="trainval")
     missing = str(tmp_path / "trainval.tar")
-    assert plan.split_source(config, "d", "s", "images") == missing
+    assert raw_files.split_source(config, "d", "s", "images") == missing
     (tmp_path / below / "JPEGImages").mkdir(parents=True)
-    assert plan.split_source(config, "d", "s", "images") == str(tmp_path)
+    assert raw_files.split_source(config, "d", "s", "images") == str(tmp_path)
     (tmp_path / "trainval.tar").touch()  # what is packed comes first
-    assert plan.split_source(config, "d", "s", "images") == missing
+    assert raw_files.split_source(config, "d", "s", "images") == missing
 
 
 def test_a_coco_root_that_has_one_of_the_two_unpacked(tmp_path):
@@ -98,11 +98,11 @@ def test_a_coco_root_that_has_one_of_the_two_unpacked(tmp_path):
     config = dataset("coco", tmp_path, member="annotations/x.json", **split)
     (tmp_path / "train2014").mkdir()
     (tmp_path / "a.zip").touch()
-    assert plan.split_source(config, "d", "s", "images") == str(tmp_path)
-    assert plan.split_source(config, "d", "s", "annotations") == (
+    assert raw_files.split_source(config, "d", "s", "images") == str(tmp_path)
+    assert raw_files.split_source(config, "d", "s", "annotations") == (
         str(tmp_path / "a.zip")
     )
     (tmp_path / "a.zip").unlink()
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations/x.json").touch()
-    assert plan.split_source(config, "d", "s", "annotations") == str(tmp_path)
+    assert raw_files.split_source(config, "d", "s", "annotations") == str(tmp_path)

@@ -23,9 +23,9 @@ rule download:
     threads: 1
     resources:
         **takes("download"),
-        url=lambda w: plan.flags({"url": DOWNLOADS[w.download]["url"]}),
+        url=lambda w: arguments.flags({"url": DOWNLOADS[w.download]["url"]}),
     params:
-        check=lambda w: plan.flags({**DOWNLOADS[w.download], "url": None}),
+        check=lambda w: arguments.flags({**DOWNLOADS[w.download], "url": None}),
     shell:
         "python -m mlrpl download {resources.url} {params.check}"
         " --output {output:q} &> {log:q}"

@@ -9,7 +9,7 @@ OUTPUTS: <results>/data/{dataset}/glove.npy, one row a class
 rule glove:
     """Class vectors out of GloVe."""
     input:
-        vectors=PLACES.of(plan.glove_source(config)),
+        vectors=PLACES.of(raw_files.glove_source(config)),
         index="<results>/data/{dataset}/train.h5",
     output:
         "<results>/data/{dataset}/glove.npy",
@@ -25,7 +25,7 @@ rule glove:
         **takes("glove"),
     params:
         code=code("embeddings.glove"),
-        member=literal(plan.flags({"member": config["glove"]["member"]})),
+        member=literal(arguments.flags({"member": config["glove"]["member"]})),
         words=lambda w: flags(w, "words"),
     shell:
         "python -m mlrpl glove --vectors {input.vectors:q} {params.member}"

@@ -18,7 +18,7 @@ rule weights:
     log:
         "<logs>/download/clip/{weights}.log",
     wildcard_constraints:
-        weights=either(Path(path).name for path in plan.fetched_weights(config)),
+        weights=either(Path(path).name for path in raw_files.fetched_weights(config)),
     localrule: True
     conda:
         "../../envs/mlrpl.yaml"
@@ -27,7 +27,9 @@ rule weights:
         **takes("weights"),
     params:
         encoder=literal(
-            plan.flags({k: ENCODER.get(k) for k in ("model", "pretrained", "sha256")})
+            arguments.flags(
+                {k: ENCODER.get(k) for k in ("model", "pretrained", "sha256")}
+            )
         ),
     shell:
         "python -m mlrpl weights {params.encoder} --output {output:q} &> {log:q}"
@@ -37,8 +39,8 @@ rule encoder:
     """What training needs of CLIP."""
     input:
         index="<results>/data/{dataset}/train.h5",
-        weights=PLACES.of_all(plan.encoder_files(config)),
-        fetched=plan.fetched_weights(config),
+        weights=PLACES.of_all(raw_files.encoder_files(config)),
+        fetched=raw_files.fetched_weights(config),
     output:
         "<results>/clip/{dataset}.safetensors",
     log:
@@ -51,7 +53,9 @@ rule encoder:
         **takes("encoder"),
     params:
         code=code("text.export"),
-        encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
+        encoder=literal(
+            arguments.flags({k: ENCODER[k] for k in ("model", "pretrained")})
+        ),
         image_size=ENCODER["image_size"],
         names=lambda w: flags(w, "names"),
     shell:
@@ -63,7 +67,7 @@ rule encoder:
 rule context:
     """The tokens that context vectors start from."""
     input:
-        model=PLACES.of_all(plan.model_config(config)),
+        model=PLACES.of_all(raw_files.model_config(config)),
     output:
         "<results>/clip/context/{text}.json",
     log:
@@ -88,8 +92,8 @@ rule features:
     input:
         images=split_file("images"),
         index="<results>/data/{dataset}/{split}.h5",
-        weights=PLACES.of_all(plan.encoder_files(config)),
-        fetched=plan.fetched_weights(config),
+        weights=PLACES.of_all(raw_files.encoder_files(config)),
+        fetched=raw_files.fetched_weights(config),
     output:
         "<results>/features/{dataset}/{split}/{shard}.h5",
     log:
@@ -108,9 +112,13 @@ rule features:
         names=lambda w: flags(w, "names"),
     params:
         code=code("encoder.features"),
-        encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
+        encoder=literal(
+            arguments.flags({k: ENCODER[k] for k in ("model", "pretrained")})
+        ),
         image_size=ENCODER["image_size"],
-        colours=plan.flags({k: ENCODER[k] for k in ("mean", "std", "exif_rotation")}),
+        colours=arguments.flags(
+            {k: ENCODER[k] for k in ("mean", "std", "exif_rotation")}
+        ),
         views=",".join(ENCODER["views"]),
         shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
     shell:
@@ -127,8 +135,8 @@ rule tokens:
     input:
         images=split_file("images"),
         index="<results>/data/{dataset}/{split}.h5",
-        weights=PLACES.of_all(plan.encoder_files(config)),
-        fetched=plan.fetched_weights(config),
+        weights=PLACES.of_all(raw_files.encoder_files(config)),
+        fetched=raw_files.fetched_weights(config),
     output:
         "<results>/features/{dataset}/{split}/tokens/{shard}.h5",
     log:
@@ -143,9 +151,13 @@ rule tokens:
         batch_size=ENCODER["batch_size"],
     params:
         code=code("encoder.features"),
-        encoder=literal(plan.flags({k: ENCODER[k] for k in ("model", "pretrained")})),
+        encoder=literal(
+            arguments.flags({k: ENCODER[k] for k in ("model", "pretrained")})
+        ),
         image_size=ENCODER["image_size"],
-        colours=plan.flags({k: ENCODER[k] for k in ("mean", "std", "exif_rotation")}),
+        colours=arguments.flags(
+            {k: ENCODER[k] for k in ("mean", "std", "exif_rotation")}
+        ),
         views=",".join(ENCODER["views"]),
         shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
     shell:

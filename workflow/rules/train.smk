@@ -38,7 +38,7 @@ rule train:
     params:
         code=train_code,
         options=lambda w: json.dumps(method_options(w.method), sort_keys=True),
-        context=lambda w, input: plan.flags({"context": input.context}),
+        context=lambda w, input: arguments.flags({"context": input.context}),
         folder=subpath(output.run, parent=True),
     shell:
         "python -m mlrpl train --dataset {wildcards.dataset:q}"

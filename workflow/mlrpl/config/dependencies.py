@@ -27,6 +27,7 @@ NO_NUMBERS = {
     "archives": "reading bytes; a file's bytes are its input",
     "data.index": "reading and writing; the rules that make an index name it",
     "data.checks": "what is refused",
+    "data.row_blocks": "in how many pieces a matrix is gone through",
     "data.splits": "what is refused, and what is warned of",
     "encoder.shard_list": "which files; the rule that lists them names it",
     "demo.workers": "which process draws a picture",

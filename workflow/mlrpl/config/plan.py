@@ -1,14 +1,10 @@
-"""What the rules ask of the checked configuration: runs, files, arguments, specs.
+"""What the rules ask of the checked configuration: runs, and specs of what shows them.
 
 Plain values in and out, so that Snakemake can compare them between two runs.
 """
 
 import itertools
-import json
-import re
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from mlrpl.config import method_strings, names, options
@@ -17,8 +13,6 @@ from mlrpl.errors import UserError
 Names = str | Iterable[str]
 Numbers = float | Iterable[float]
 Groups = Iterable[Mapping[str, Any]]
-
-CHECKPOINTS = (".pt", ".pth", ".bin", ".safetensors", ".ckpt")
 
 
 def sources(config: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
@@ -247,122 +241,6 @@ def images_of(config: Mapping[str, Any], dataset: str) -> str:
 def features_folder(config: Mapping[str, Any], method: str) -> str:
     """Return where a run's feature files are below a split's: `tokens/` or here."""
     return "tokens/" if options.reads_tokens(method_options(config, method)) else ""
-
-
-def source(config: Mapping[str, Any], dataset: str, file: str) -> str:
-    """Return the path of a data set's file: below its root, or as downloaded."""
-    dataset = images_of(config, dataset)
-    return _folder(config, config["datasets"][dataset]["root"], dataset) + file
-
-
-def split_source(config: Mapping[str, Any], dataset: str, split: str, key: str) -> str:
-    """Return the path of a split's `images`, `annotations` or `labels`.
-
-    Where the archive is not below the data set's root and its content lies there
-    unpacked, that is the root itself: a folder reads as the archive would.
-    """
-    entry = config["datasets"][dataset]
-    part = entry["splits"][split]
-    path, root = Path(source(config, dataset, part[key])), entry["root"]
-    if root is None or path.exists():
-        return str(path)
-    if entry["format"] == "voc":
-        patterns = [below + "JPEGImages" for below in ("", "*/", "*/*/")]
-    elif key == "images" and part.get("prefix"):
-        patterns = [part["prefix"]]
-    elif key == "annotations" and part.get("member"):
-        patterns = [part["member"]]
-    else:
-        return str(path)
-    unpacked = any(any(Path(root).glob(pattern)) for pattern in patterns)
-    return root if unpacked else str(path)
-
-
-def glove_source(config: Mapping[str, Any]) -> str:
-    """Return the path of GloVe's file."""
-    glove = config["glove"]
-    return _folder(config, glove["root"], "glove") + glove["file"]
-
-
-def downloads(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return what to download: path below `data_dir` -> addresses, hash and size."""
-    found = {
-        f"{name}/{file}": entry
-        for name, dataset in config["datasets"].items()
-        if dataset["root"] is None and dataset["same_images_as"] is None
-        for file, entry in dataset["files"].items()
-    }
-    glove = config["glove"]
-    if glove["root"] is None:
-        found[f"glove/{glove['file']}"] = glove
-    keys = ("url", "sha256", "md5", "size")
-    return {
-        path: {key: entry[key] for key in keys if key in entry}
-        for path, entry in found.items()
-    }
-
-
-def model_config(config: Mapping[str, Any]) -> list[str]:
-    """Return the encoder's model config, if it is a file and not open_clip's name."""
-    model = config["encoder"]["model"]
-    return [model] if model.endswith(".json") else []
-
-
-def encoder_files(config: Mapping[str, Any]) -> list[str]:
-    """Return the encoder's files, if it is not one of open_clip's names and tags."""
-    pretrained = config["encoder"]["pretrained"]
-    return model_config(config) + (
-        [pretrained] if pretrained.endswith(CHECKPOINTS) else []
-    )
-
-
-def fetched_weights(config: Mapping[str, Any]) -> list[str]:
-    """Return the file that the weights of open_clip's tag are fetched to, if it is one.
-
-    The jobs that read it may run where there is no network.
-    """
-    model, pretrained = (config["encoder"][key] for key in ("model", "pretrained"))
-    own = "/" in pretrained or pretrained.endswith(CHECKPOINTS)
-    if own or model_config(config):
-        return []
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{model}_{pretrained}")
-    return [f"{config['data_dir']}/clip/{name}"]
-
-
-def flags(values: Mapping[str, Any]) -> str:
-    """Return values as command line arguments, quoted, in the order given.
-
-    `None`, `False` and empty ones are left out, `True` is the flag alone, a list
-    follows its flag, and a mapping follows it as KEY=VALUE. {"member": "a b"} gives
-    "--member 'a b'". A text that begins like a flag is joined to its own by a `=`, and
-    a mapping with a key that KEY=VALUE could not give back is one of JSON.
-    """
-    words: list[str] = []
-    for name, value in values.items():
-        if value is None or value is False or value == [] or value == {}:
-            continue
-        flag = f"--{name.replace('_', '-')}"
-        if isinstance(value, Mapping):
-            if any("=" in key or key[:1] in ("-", "{", "") for key in value):
-                words.append(f"{flag}={json.dumps(value, sort_keys=True)}")
-            else:
-                words += [flag, *(f"{key}={value[key]}" for key in sorted(value))]
-        elif isinstance(value, list | tuple):
-            if any(text.startswith("-") for text in value if isinstance(text, str)):
-                words += [f"{flag}={text}" for text in value]
-            else:
-                words += [flag, *map(str, value)]
-        elif value is True:
-            words.append(flag)
-        elif str(value).startswith("-"):
-            words.append(f"{flag}={value}")
-        else:
-            words += [flag, str(value)]
-    return shlex.join(words)
-
-
-def _folder(config: Mapping[str, Any], root: str | None, name: str) -> str:
-    return f"{config['data_dir']}/{name}/" if root is None else f"{root}/"
 
 
 def _many(value: Any, everything: Iterable) -> Sequence:

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from mlrpl.config import masks, method_strings, options, plan, tuning
+from mlrpl.config import masks, method_strings, options, plan, raw_files, tuning
 from mlrpl.config.paths import PROJECT
 from mlrpl.errors import UserError
 
@@ -45,7 +45,7 @@ def printed_datasets() -> list[str]:
 
 def check_encoder(config: Mapping[str, Any]) -> None:
     """Check that a hash is of a file that is fetched."""
-    if config["encoder"].get("sha256") and not plan.fetched_weights(config):
+    if config["encoder"].get("sha256") and not raw_files.fetched_weights(config):
         raise UserError(
             "config key encoder.sha256: it is of the file of one of open_clip's tags; "
             "take it out, for model and pretrained are files of your own"

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlrpl.config import plan
+from mlrpl.config import raw_files
 from mlrpl.data.index import Index
 from mlrpl.data.splits import check_class_lists
 from mlrpl.errors import UserError
@@ -86,7 +86,7 @@ def class_names(
     if entry["format"] == "csv":
         if "column" in entry["splits"][split]:
             return entry.get("classes")
-        path = plan.split_source(config, dataset, split, "labels")
+        path = raw_files.split_source(config, dataset, split, "labels")
         try:
             with open(path, newline="", encoding="utf-8-sig") as file:
                 header = next(csv.reader(file), [])

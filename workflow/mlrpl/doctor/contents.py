@@ -11,7 +11,7 @@ from typing import Any
 
 from mlrpl.archives.formats import Archive, open_archive, some
 from mlrpl.archives.names import PICTURE_SUFFIXES, is_picture, own_names
-from mlrpl.config import plan
+from mlrpl.config import raw_files
 from mlrpl.config.specs import did_you_mean
 from mlrpl.data.json_files import annotation_archive, json_members
 from mlrpl.errors import UserError
@@ -33,7 +33,7 @@ def content_faults(
         look = {"coco": _coco, "voc": _voc, "csv": _csv}[entry["format"]]
         for split_name, split in entry["splits"].items():
             paths = {
-                key: plan.split_source(config, name, split_name, key)
+                key: raw_files.split_source(config, name, split_name, key)
                 for key in ("images", "annotations", "labels")
                 if key in split
             }

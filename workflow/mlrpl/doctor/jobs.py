@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlrpl.config import plan
+from mlrpl.config import plan, raw_files
 from mlrpl.config.options import reads_tokens
 from mlrpl.doctor import rates, sizes
 from mlrpl.encoder import shard_list
@@ -105,7 +105,7 @@ class Jobs:
             read = sum(size for name, size in megabytes.items() if name != "images")
             copies = COPIES.get(rule.partition("_")[0], 0)
             if rule == "download":
-                entry = plan.downloads(self._config)[wildcards["download"]]
+                entry = raw_files.downloads(self._config)[wildcards["download"]]
                 read = entry.get("size", 0) / 1e6
             memory, disk = SMALL_MB + round(copies * read), 1000 + round(read)
             found = Ask(memory, disk_mb=disk)

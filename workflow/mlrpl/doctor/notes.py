@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mlrpl.archives.formats import some
-from mlrpl.config import plan
+from mlrpl.config import raw_files
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
 
@@ -48,7 +48,7 @@ def _shared_pictures(config: Mapping[str, Any], dataset: str) -> str | None:
     By name, in one archive; the index command compares contents too.
     """
     sources = {
-        plan.split_source(config, dataset, split, "images")
+        raw_files.split_source(config, dataset, split, "images")
         for split in ("train", "test")
     }
     folder = Path(config["results"]) / "data" / dataset

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlrpl.archives.formats import open_archive, some
-from mlrpl.config import plan
+from mlrpl.config import raw_files
 from mlrpl.data import coco, csv_table, voc
 from mlrpl.data.index import Index
 from mlrpl.encoder.decoding import PictureError, decode
@@ -48,7 +48,7 @@ def read_split(config: Mapping[str, Any], dataset: str, split: str) -> Index:
     part = entry["splits"][split]
 
     def path(key: str) -> str:
-        return plan.split_source(config, dataset, split, key)
+        return raw_files.split_source(config, dataset, split, key)
 
     common = {
         "dataset": dataset,
@@ -104,7 +104,7 @@ def check_split(
         UserError: labels that cannot be read; a picture is no reason.
     """
     index = read_split(config, dataset, split)
-    path = plan.split_source(config, dataset, split, "images")
+    path = raw_files.split_source(config, dataset, split, "images")
     unreadable: dict[str, str] = {}
     hashes: dict[str, str] = {}
 

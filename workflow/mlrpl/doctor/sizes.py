@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlrpl.config import plan
+from mlrpl.config import plan, raw_files
 
 # What rule demo_world makes: the files of the demo's `root:` before its first run.
 MADE_FOLDER = "results/demo/world"
@@ -85,7 +85,7 @@ def count_split(config: Mapping[str, Any], dataset: str, split: str) -> SplitCou
 
 def _count_rows(config: Mapping[str, Any], dataset: str, split: str) -> SplitCount:
     select = config["datasets"][dataset]["splits"][split].get("select")
-    path = plan.split_source(config, dataset, split, "labels")
+    path = raw_files.split_source(config, dataset, split, "labels")
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)

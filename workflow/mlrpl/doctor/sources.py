@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlrpl.config import plan
+from mlrpl.config import raw_files
 from mlrpl.doctor.sizes import MADE, MADE_FOLDER
 from mlrpl.download.files import Expected
 from mlrpl.errors import UserError
@@ -68,13 +68,13 @@ def find_sources(
             for key in ("images", "annotations", "labels"):
                 if key not in split:
                     continue
-                path = plan.split_source(config, name, split_name, key)
+                path = raw_files.split_source(config, name, split_name, key)
                 if path not in found:
                     known = entry["files"].get(split[key], {})
                     where = f"datasets.{name}.root"
                     found[path] = _look(name, path, known, entry, where, hashes)
     if any(config["datasets"][name]["words"] != "clip" for name in datasets):
-        glove, path = config["glove"], plan.glove_source(config)
+        glove, path = config["glove"], raw_files.glove_source(config)
         found[path] = _look("glove", path, glove, glove, "glove.root", hashes)
     if datasets:
         found["encoder"] = _encoder(config)
@@ -173,7 +173,7 @@ def _encoder(config: Mapping[str, Any]) -> Source:
         size = Path(pretrained).stat().st_size
         return Source("encoder", pretrained, "there", size, size)
     name = f"{model}, {pretrained}"
-    for fetched in map(Path, plan.fetched_weights(config)):
+    for fetched in map(Path, raw_files.fetched_weights(config)):
         if fetched.is_file():
             size = fetched.stat().st_size
             return Source("encoder", str(fetched), "there", size, size)

@@ -8,7 +8,7 @@ as Snakemake calls them: `wildcards` has the attributes that the rule's paths ha
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mlrpl.config import dependencies, plan
+from mlrpl.config import arguments, dependencies, plan, raw_files
 from mlrpl.encoder import shard_list
 from mlrpl.errors import UserError
 from mlrpl.planning.functions import either, inspected, stops
@@ -48,7 +48,7 @@ class Inputs:
         """
         return inspected(
             lambda wildcards: self.places.of(
-                plan.split_source(
+                raw_files.split_source(
                     self.config, wildcards.dataset, split or wildcards.split, key
                 )
             )
@@ -83,10 +83,10 @@ class Inputs:
             beside, images = map(str, input.beside)
         else:
             beside, images = str(input.beside), self._train_images(wildcards.dataset)
-        return plan.flags({"beside": beside, "beside_images": images})
+        return arguments.flags({"beside": beside, "beside_images": images})
 
     def _train_images(self, dataset: str) -> str:
-        return plan.split_source(self.config, dataset, "train", "images")
+        return raw_files.split_source(self.config, dataset, "train", "images")
 
     def flags(self, wildcards: Any, *keys: str, split: str | None = None) -> str:
         """Return command line arguments of a data set's keys and of its split's.
@@ -99,7 +99,7 @@ class Inputs:
         entry = self.datasets[wildcards.dataset]
         split = split or wildcards.get("split")
         entry = {**entry, **entry["splits"].get(split, {})}
-        return plan.flags({key: entry.get(key) for key in keys})
+        return arguments.flags({key: entry.get(key) for key in keys})
 
     def shards(self, split: str) -> Callable:
         """Return the input function of a split's feature files that a run reads.

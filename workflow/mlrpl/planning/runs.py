@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mlrpl.config import made, plan, specs
+from mlrpl.config import arguments, made, plan, specs
 from mlrpl.planning.places import Places
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "published"
@@ -152,4 +152,4 @@ class Runs:
 
 def resamples_of(wildcards: Any, input: Any) -> str:
     """Return the arguments of a table's or figure's resamples; there may be none."""
-    return plan.flags({"resamples": list(input.resamples)})
+    return arguments.flags({"resamples": list(input.resamples)})

@@ -27,7 +27,7 @@ os.environ.update(
 )
 sys.path.insert(0, str(WORKFLOW))
 
-from mlrpl.config import ablations, files, made, plan, targets
+from mlrpl.config import ablations, arguments, files, made, plan, raw_files, targets
 from mlrpl.config import names as method_names
 from mlrpl.config import shown as shown_runs
 from mlrpl.config.validation import validate
@@ -72,7 +72,7 @@ if workflow.remote_exec and not STORED and (unseen := cluster.unseen(config)):
 
 DATASETS = config["datasets"]
 ENCODER = config["encoder"]
-DOWNLOADS = plan.downloads(config)
+DOWNLOADS = raw_files.downloads(config)
 # How a job runs, which changes no number, is a resource; what it computes, a parameter.
 DEVICE = config["device"]
 GPU = int(DEVICE != "cpu")  # on CPUs as many jobs at once as there are cores
