@@ -82,6 +82,7 @@ def test_snakemake_lines_are_planned(followed, line):
     finished, _ = followed
     words = shlex.split(line)[1:]
     elsewhere = {"-s", "--report", "--unlock", "--workflow-profile"}
+    elsewhere |= {"--default-storage-provider"}
     if elsewhere & set(words):
         pytest.skip("of another folder, or run elsewhere in these tests")
     if "examples/own_data/config.yaml" in words:

@@ -4,7 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from mlrpl.config.plan import CHECKPOINTS
+from mlrpl.config.raw_files import CHECKPOINTS
 from mlrpl.encoder.clip import Clip, load_clip
 from mlrpl.errors import UserError
 from mlrpl.prediction.trained import Trained
