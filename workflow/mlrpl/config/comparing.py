@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlrpl.config import names, plan
+from mlrpl.errors import UserError
 
 
 def against(config: Mapping[str, Any]) -> dict[str, str]:
@@ -41,9 +42,26 @@ def canonical_pairs(
 ) -> dict[str, str]:
     """Return methods and what each is compared with by their canonical names.
 
-    A pair that is the same run under this configuration is left out.
+    A pair that is the same run under this configuration is left out. Two pairs that
+    begin with one run, as where the options are others than a pair's author thought
+    of, are both kept: the second is turned round.
+
+    Raises:
+        UserError: a third pair begins with one run.
     """
-    found = {
-        plan.canonical(config, a): plan.canonical(config, b) for a, b in pairs.items()
-    }
-    return {method: base for method, base in found.items() if method != base}
+    found: dict[str, str] = {}
+    for pair in pairs.items():
+        method, base = (plan.canonical(config, name) for name in pair)
+        if method == base or found.get(method) == base:
+            continue
+        if found.get(base) == method:  # turned round before
+            continue
+        if method in found:
+            method, base = base, method
+        if method in found:
+            raise UserError(
+                f"the pairs {' and '.join(pair)} and {method} and {found[method]} "
+                "begin with one run in this configuration; write one of them out"
+            )
+        found[method] = base
+    return found
