@@ -49,6 +49,6 @@ use rule comparison as ablation_choices with:
     log:
         "<logs>/ablations/choices.log",
     params:
-        against=literal(json.dumps(comparing.canonical_pairs(config, CHOICES))),
+        against=literal(json.dumps(stops(comparing.canonical_pairs)(config, CHOICES))),
         metric=["mAP", "OF1", "CF1"],
         titles=literal("{}"),
