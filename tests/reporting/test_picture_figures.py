@@ -1,5 +1,6 @@
 """Figures of test images and of each class's AP: what is drawn, and where."""
 
+import copy
 import io
 import itertools
 import json
@@ -7,7 +8,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from PIL import Image
 
 from mlrpl.__main__ import main
@@ -175,6 +176,25 @@ def test_eighty_classes_are_legible():
     for above, below in itertools.pairwise(boxes):
         assert not above.overlaps(below)
     assert min(box.x0 for box in boxes) >= 0
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_long_title_and_long_methods_stay_inside(long):
+    title = "Photographs of a whole year, a small model" if long else "Photographs"
+    more = ", started as CLIP's own or at the words" if long else ""
+    spec = copy.deepcopy({**SPEC, "epoch": "last", "proportions": [0.1]})
+    spec["datasets"][1]["title"] = title
+    for method in spec["methods"]:
+        method["title"] += more
+    found = per_class({"coop": [10, 50], "sarl": [30, 40]}, ["x", "y"])
+    figure = class_figure.draw(class_figure.build(spec, found))
+    figure.canvas.draw()
+    [place] = figure.findobj(SubFigure)
+    [legend] = place.legends
+    for artist in (place._suptitle, legend):
+        box = artist.get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
+    assert (place._suptitle.get_fontsize() < 9) == long
 
 
 def test_a_figure_of_classes_that_were_not_run_is_drawn():

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mlrpl.reporting.figure_drawing import MARKERS, style
@@ -16,6 +18,10 @@ from mlrpl.reporting.specs import percent
 LONGEST = 40  # classes of one column
 LINE, COLUMN = 0.165, 3.5  # inches of a class's line, and of a column's width
 HEAD, FOOT = 0.62, 0.5  # inches above and below the lines
+MARGIN = 0.05  # inches that stay free beside a title and a legend
+# Points of the legend's letters, and whether methods stand side by side: the first of
+# these with which it fits.
+LEGENDS = ((8, True), (7, True), (6.5, False), (5.5, False), (4.5, False))
 
 
 @dataclass(frozen=True)
@@ -104,20 +110,34 @@ def draw(panels: Sequence[ClassPanel]) -> Figure:
                     _dots(own, panel, number)
                 else:
                     own.set_axis_off()
-            place.suptitle(
+            title = place.suptitle(
                 panel.title,
                 **{"x": 0.1 / (COLUMN * columns), "y": 1 - 0.08 / height},
                 **{"ha": "left", "va": "top", "fontsize": 9, "fontweight": "bold"},
             )
-            marks = axes[0].get_legend_handles_labels()
-            place.legend(
-                *(found[::-1] for found in marks),
-                loc="upper left",
-                bbox_to_anchor=(0.0, 1 - 0.2 / height),
-                ncols=len(panel.labels),
-                frameon=False,
-            )
+            if (width := _width(figure, title)) > 1:
+                title.set_fontsize(title.get_fontsize() / width)
+            marks = [found[::-1] for found in axes[0].get_legend_handles_labels()]
+            for size, side_by_side in LEGENDS:
+                legend = place.legend(
+                    *marks,
+                    loc="upper left",
+                    bbox_to_anchor=(0.0, 1 - 0.2 / height),
+                    ncols=len(panel.labels) if side_by_side else 1,
+                    frameon=False,
+                    fontsize=size,
+                )
+                if _width(figure, legend) <= 1 or size == LEGENDS[-1][0]:
+                    break
+                legend.remove()
     return figure
+
+
+def _width(figure: Figure, artist: Artist) -> float:
+    """Return how wide something is, as a share of the room right of its beginning."""
+    box = artist.get_window_extent(FigureCanvasAgg(figure).get_renderer())
+    room = (figure.get_figwidth() - MARGIN) * figure.dpi - box.x0
+    return box.width / room
 
 
 def _columns(panel: ClassPanel) -> int:
