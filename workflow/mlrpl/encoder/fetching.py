@@ -15,7 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mlrpl.download.files import download
+from mlrpl.download.files import Expected, download
 from mlrpl.encoder.clip import download_tag, find_weights
 from mlrpl.errors import UserError, printable
 from mlrpl.runtime.storage import atomic_path
@@ -48,39 +48,36 @@ def fetch_weights(
         )
     match = _IN_ADDRESS.search(tag.get("url") or "")
     known = match.group(1) if match else None
+    wanted = Expected(sha256 and sha256.lower())
     cached = cached_weights(tag)
-    if cached and sha256 and _hash(cached) != sha256.lower():
+    if cached and wanted.fault(cached):
         cached = None
     if known and not cached:
         try:
-            download([tag["url"]], output, sha256=sha256 or known)
+            download([tag["url"]], output, sha256=wanted.sha256 or known)
         except UserError as error:
             if not tag.get("hf_hub"):
                 raise
             print(printable(f"{error}; trying the hub"), file=sys.stderr)
         else:
-            return sha256 or known
+            return wanted.sha256 or known
     with atomic_path(output) as temporary:
         shutil.copyfile(cached or download_tag(model, pretrained, tag), temporary)
-        found = _hash(temporary)
-        if sha256 and found != sha256.lower():
+        if fault := wanted.fault(temporary):
             raise UserError(
-                f"{output}: what open_clip fetches for {pretrained} has sha256 "
-                f"{found}, not {sha256.lower()}; correct `encoder.sha256`, or fetch "
-                "the checkpoint by hand and give its path as pretrained"
+                f"{output}: what open_clip fetches for {pretrained} {fault}; correct "
+                "`encoder.sha256`, or fetch the checkpoint by hand and give its path "
+                "as pretrained"
             )
-    if found not in (sha256, known):
+    with open(output, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found not in (wanted.sha256, known):
         print(
             f"{output}: its hash was not known; `encoder.sha256: {found}` in the "
             "config takes no other file",
             file=sys.stderr,
         )
     return found
-
-
-def _hash(path: str | PathLike) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cached_weights(tag: Mapping[str, Any]) -> Path | None:
