@@ -56,6 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from mlrpl.data.row_blocks import label_counts
+
     common = {
         "dataset": args.dataset,
         "split": args.split,
@@ -98,9 +100,10 @@ def run(args: argparse.Namespace) -> None:
     if args.beside:
         _compare(index, args.images, args.beside, args.beside_images or args.images)
     index.save(args.output)
+    counts = label_counts(index.labels)
     print(
         f"{args.output}: {len(index.images)} images, {len(index.classes)} classes, "
-        f"{(index.labels == 1).sum()} positive and {(index.labels == 0).sum()} "
+        f"{counts['positive']} positive and {counts['unknown']} "
         "unknown labels"
     )
 
