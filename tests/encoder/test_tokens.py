@@ -11,6 +11,7 @@ from PIL import Image
 
 from mlrpl.encoder.images import CLIP_MEAN, CLIP_STD
 from mlrpl.encoder.tokens import TokenTower
+from mlrpl.encoder.towers import make_tower
 from mlrpl.errors import UserError
 from mlrpl.training.feature_cache import FeatureCache
 from support import tiny_clip
@@ -88,7 +89,33 @@ def test_tokens_without_their_positions_are_one_line(make):
         FeatureCache([file]).token_positions()
 
 
-def test_a_tower_without_attention_pooling_is_one_line():
-    with pytest.raises(UserError, match="has no attention pooling") as caught:
-        TokenTower(torch.nn.Linear(2, 2))
+@pytest.mark.parametrize("config", [tiny_clip.MOBILE, tiny_clip.TRANSFORMER])
+def test_tokens_of_other_towers_are_their_own_projection(config):
+    """Without attention pooling: each location by the tower's linear map."""
+    visual = tiny_clip.build(config).visual
+    size = 128 if config is tiny_clip.MOBILE else 32
+    images = torch.randn(2, 3, size, size)
+    with torch.inference_mode():
+        tower = TokenTower(make_tower(visual))
+        found = tower.encode(images)
+        if config is tiny_clip.MOBILE:
+            whole = visual.trunk.forward_features(images)
+            expected = visual.head(whole.movedim(1, -1).flatten(1, 2))
+            mean = visual(images)
+            torch.testing.assert_close(found.tokens.mean(1), mean, rtol=1e-4, atol=1e-5)
+        else:
+            visual.output_tokens = True
+            _, patches = visual(images)
+            expected = patches @ visual.proj
+    assert found.grid == (4, 4) and found.tokens.shape == (2, 16, 24)
+    torch.testing.assert_close(found.tokens, expected, rtol=1e-4, atol=1e-5)
+    positions = tower.positions(found.grid)
+    assert positions.shape == (17, 24) and not positions.any()
+
+
+def test_a_tower_without_a_linear_map_is_one_line():
+    vision = tiny_clip.MOBILE["vision_cfg"] | {"timm_proj": "mlp"}
+    visual = tiny_clip.build(tiny_clip.MOBILE | {"vision_cfg": vision}).visual
+    with pytest.raises(UserError, match="has no linear map into") as caught:
+        TokenTower(make_tower(visual))
     assert "\n" not in str(caught.value)

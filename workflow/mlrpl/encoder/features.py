@@ -95,7 +95,7 @@ def extract(
     names = index.images[start:stop]
     device = torch.device(device)
     visual = clip.model.visual.to(device, memory_format=torch.channels_last)
-    tower = TokenTower(visual) if tokens else make_tower(visual)
+    tower = TokenTower(make_tower(visual)) if tokens else make_tower(visual)
     run = partial(encode_batch, tower, preparation, device)
     with (
         open_archive(images) as archive,
@@ -125,7 +125,7 @@ def extract(
         file.attrs["start"], file.attrs["stop"] = start, stop
         file.attrs["precision"] = "fp16" if device.type == "cuda" else "fp32"
         shapes = {name: part.shape[1:] for name, part in black.arrays().items()}
-        if tokens:
+        if isinstance(tower, TokenTower):
             file["token_positions"] = tower.positions(black.grid).numpy()
         views, row = len(preparation.views), 0
         with ShardWriter(file, names, shapes, views, clip.name) as writer:

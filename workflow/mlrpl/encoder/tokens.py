@@ -1,26 +1,22 @@
-"""Tokens: every location of CLIP's map, projected into the joint space.
+"""Tokens: every location of the map, projected into the joint space.
 
-What the heads read that compare a text with each location (DualCoOp, TaI-DPT). A token
-is c_proj(v_proj(x)) of a location x before the 2x2 pooling, 14x14 of them at 448 px.
-DualCoOp adds CLIP's position embeddings to x, and has the mean of the locations as one
-more token. Both projections are affine: an embedding adds the same to a token of every
-image, and the mean of the tokens is the token of the mean. So the tokens are stored
-without position embeddings, and what these add stands beside them once.
+What the heads read that compare a text with each location (DualCoOp, TaI-DPT). In
+CLIP's ResNets a token is c_proj(v_proj(x)) of a location x before the 2x2 pooling,
+14x14 of them at 448 px. DualCoOp adds CLIP's position embeddings to x, and has the mean
+of the locations as one more token. Both projections are affine: an embedding adds the
+same to a token of every image, and the mean of the tokens is the token of the mean. So
+the tokens are stored without position embeddings, and what these add stands beside them
+once. A tower of another kind has its own linear map into the joint space in the place
+of the two (MaskCLIP has it so for transformers), and no embeddings that pooling adds.
 """
 
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from open_clip.modified_resnet import ModifiedResNet
-from torch import Tensor, nn
+from torch import Tensor
 
-from mlrpl.encoder.towers import (
-    flatten,
-    last_map,
-    value_projection,
-    without_normalisation,
-)
+from mlrpl.encoder.towers import Tower, flatten
 from mlrpl.errors import UserError
 
 
@@ -41,27 +37,27 @@ class EncodedTokens(NamedTuple):
 
 
 class TokenTower:
-    """The adapter that gives the tokens of CLIP's ModifiedResNet."""
+    """The tokens of an image tower."""
 
-    def __init__(self, visual: nn.Module):
-        """Take an image tower.
+    def __init__(self, tower: Tower):
+        """Take the adapter of the tower.
 
         Raises:
-            UserError: when it has no attention pooling, whose projections these are.
+            UserError: when its map has no linear way into the joint space.
         """
-        if not isinstance(visual, ModifiedResNet):
+        projection = tower.projection()
+        if projection is None:
             raise UserError(
-                f"encoder model: its image tower {type(visual).__name__} has no "
-                "attention pooling, from which tokens are made; choose one of CLIP's "
-                "ResNets, or methods that read no tokens"
+                "encoder model: its image tower has no linear map into the joint "
+                "space, from which tokens are made; choose one of CLIP's models, or "
+                "methods that read no tokens"
             )
-        self._visual = without_normalisation(visual)
-        self._embedding = visual.attnpool.positional_embedding.detach()
-        self._weight, self._bias = value_projection(visual.attnpool)
+        self._tower = tower
+        self._weight, self._bias = projection
 
     def encode(self, images: Tensor) -> EncodedTokens:
         """Return the tokens of normalised images [B, 3, S, S]."""
-        flat, grid = flatten(last_map(self._visual, images))
+        flat, grid = flatten(self._tower.whole_map(images))
         weight, bias = (t.to(flat.device) for t in (self._weight, self._bias))
         return EncodedTokens(flat @ weight.to(flat.dtype) + bias, grid)
 
@@ -73,10 +69,13 @@ class TokenTower:
                 in DualCoOp's code.
 
         Returns:
-            [1 + T, D], fp32.
+            [1 + T, D], fp32; zeros where pooling adds no embeddings.
         """
-        embedding = resized_positions(self._embedding.float(), grid)
-        return embedding.cpu() @ self._weight.cpu()
+        embedding = self._tower.positions()
+        if embedding is None:
+            return torch.zeros(1 + grid[0] * grid[1], self._weight.shape[1])
+        embedding = resized_positions(embedding.float(), grid)
+        return embedding.cpu() @ self._weight.float().cpu()
 
 
 def resized_positions(embedding: Tensor, grid: tuple[int, int]) -> Tensor:

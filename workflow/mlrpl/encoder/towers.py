@@ -8,7 +8,7 @@ one, the linear map from one to the other.
 import copy
 import itertools
 import sys
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -52,10 +52,21 @@ class Tower(Protocol):
         """Return the features of normalised images [B, 3, S, S]."""
         ...
 
+    def whole_map(self, images: Tensor) -> Tensor:
+        """Return the map of normalised images before its 2x2 pooling, [B, K, H, W]."""
+        ...
+
     def projection(self) -> tuple[Tensor, Tensor] | None:
         """Return weight [K, D] and bias [D] of the map's way into the joint space.
 
         None where the way is not linear.
+        """
+        ...
+
+    def positions(self) -> Tensor | None:
+        """Return position embeddings that pooling adds to the map, [1 + P^2, K].
+
+        The first is of the mean of the locations. None where pooling adds none.
         """
         ...
 
@@ -91,12 +102,19 @@ class ResNetTower:
 
     def encode(self, images: Tensor) -> Encoded:
         """Return the features of normalised images [B, 3, S, S]."""
-        whole = last_map(self._visual, images)
+        whole = self.whole_map(images)
         maps = _pooled(whole)
         flat, grid = flatten(maps)
         if len(self._pool.positional_embedding) != 1 + grid[0] * grid[1]:
             self._pool = resized_pool(self._visual.attnpool, grid)
         return Encoded(flat, grid, self._pool(maps), _maximum(whole))
+
+    def whole_map(self, images: Tensor) -> Tensor:
+        """Return the map of `layer4`, [B, K, H, W]."""
+        out = self._visual.forward_intermediates(
+            images, indices=1, intermediates_only=True
+        )
+        return out["image_intermediates"][0]
 
     def projection(self) -> tuple[Tensor, Tensor]:
         """Return v_proj followed by c_proj, which is one linear map.
@@ -105,6 +123,10 @@ class ResNetTower:
         position embedding (as in TaI-DPT and DualCoOp).
         """
         return value_projection(self._visual.attnpool)
+
+    def positions(self) -> Tensor:
+        """Return the embeddings of the attention pooling, [1 + P^2, K]."""
+        return self._visual.attnpool.positional_embedding.detach()
 
 
 class TimmTower:
@@ -122,11 +144,14 @@ class TimmTower:
 
     def encode(self, images: Tensor) -> Encoded:
         """Return the features of normalised images [B, 3, S, S]."""
-        trunk = self._visual.trunk
-        whole = trunk.forward_features(images)
+        whole = self.whole_map(images)
         maps = _pooled(whole)
-        feature = self._visual.head(trunk.forward_head(maps))
+        feature = self._visual.head(self._visual.trunk.forward_head(maps))
         return Encoded(*flatten(maps), feature, _maximum(whole))
+
+    def whole_map(self, images: Tensor) -> Tensor:
+        """Return the network's last map, [B, K, H, W]."""
+        return self._visual.trunk.forward_features(images)
 
     def projection(self) -> tuple[Tensor, Tensor] | None:
         """Return the head's linear map, if nothing but a mean comes before it."""
@@ -142,6 +167,9 @@ class TimmTower:
             return None
         return linear.weight.detach().T, _bias(linear.bias, linear.out_features)
 
+    def positions(self) -> None:
+        """Return None: a mean over the locations adds nothing."""
+
 
 class TransformerTower:
     """A VisionTransformer: the patch tokens after the last normalisation."""
@@ -156,17 +184,27 @@ class TransformerTower:
 
     def encode(self, images: Tensor) -> Encoded:
         """Return the features of normalised images [B, 3, S, S]."""
-        out = self._visual.forward_intermediates(
-            images, indices=1, normalize_intermediates=True
-        )
+        out = self._outputs(images)
         whole = out["image_intermediates"][-1]
         flat, grid = flatten(_pooled(whole))
         return Encoded(flat, grid, out["image_features"], _maximum(whole))
+
+    def whole_map(self, images: Tensor) -> Tensor:
+        """Return the patch tokens after the last normalisation, [B, K, H, W]."""
+        return self._outputs(images)["image_intermediates"][-1]
 
     def projection(self) -> tuple[Tensor, Tensor]:
         """Return the linear map of the pooled token."""
         weight = self._visual.proj.detach()
         return weight, _bias(None, weight.shape[1])
+
+    def positions(self) -> None:
+        """Return None: a transformer's embeddings are in its map."""
+
+    def _outputs(self, images: Tensor) -> dict[str, Any]:
+        return self._visual.forward_intermediates(
+            images, indices=1, normalize_intermediates=True
+        )
 
 
 def without_normalisation(visual: ModifiedResNet) -> ModifiedResNet:
@@ -218,12 +256,6 @@ def resized_pool(pool: AttentionPool2d, grid: tuple[int, int]) -> AttentionPool2
         torch.cat([positions[:1], square[0].flatten(1).T]), requires_grad=False
     )
     return resized
-
-
-def last_map(visual: ModifiedResNet, images: Tensor) -> Tensor:
-    """Return the map [B, K, H, W] of `layer4`, before it is pooled."""
-    out = visual.forward_intermediates(images, indices=1, intermediates_only=True)
-    return out["image_intermediates"][0]
 
 
 def _maximum(maps: Tensor) -> Tensor:

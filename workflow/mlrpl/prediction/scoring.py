@@ -67,8 +67,9 @@ def score_pictures(
     """
     method = trained.method.to(device)
     visual = clip.model.visual.to(device, memory_format=torch.channels_last)
-    make = TokenTower if method.reads == "tokens" else make_tower
-    run = partial(encode_batch, make(visual), trained.preparation, device)
+    tower = make_tower(visual)
+    encoder = TokenTower(tower) if method.reads == "tokens" else tower
+    run = partial(encode_batch, encoder, trained.preparation, device)
     loader = DataLoader(
         Pictures(paths, trained.preparation),
         batch_size=batch_size,
