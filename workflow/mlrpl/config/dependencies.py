@@ -17,6 +17,8 @@ from mlrpl.config import options
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
+# Fields of a statement that hold statements, or cases and handlers with such fields.
+BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 # Modules and folders that change no number, and why; but those that a rule names count.
@@ -90,7 +92,7 @@ def imports(tree: ast.AST, package: Path = PACKAGE) -> list[str]:
         package: the folder of the package, which tells a module from a name in one.
     """
     names = []
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -98,6 +100,17 @@ def imports(tree: ast.AST, package: Path = PACKAGE) -> list[str]:
             names += [f"{node.module}.{alias.name}" for alias in node.names]
     inside = [name.partition(".")[2] for name in names if name.startswith("mlrpl.")]
     return [name for name in dict.fromkeys(inside) if _path(name, package)]
+
+
+def _statements(tree: ast.AST) -> list[ast.AST]:
+    """Return a tree's statements, without the expressions, which hold none."""
+    found = [tree]
+    for node in found:  # grows meanwhile
+        for name in BLOCKS:
+            held = getattr(node, name, None)
+            if isinstance(held, list):
+                found += held
+    return found
 
 
 @functools.cache
@@ -137,7 +150,8 @@ def said_by(node: Any) -> str:
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = []
-    for name, value in ast.iter_fields(node):
+    for name in node._fields:
+        value = getattr(node, name, None)
         if name == "body" and isinstance(node, DOCUMENTED):
             value = value[1:] if ast.get_docstring(node, clean=False) else value
         if value is not None and value != []:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from mlrpl.config.shipped import read_shipped
 
 FACTS = Path(__file__).resolve().parents[2] / "published/methods.yaml"
 
@@ -38,5 +38,5 @@ def titles_of_printed(config: Mapping[str, Any]) -> dict[str, str]:
 
 @functools.cache
 def _printed() -> dict[str, str]:
-    facts = yaml.safe_load(FACTS.read_text(encoding="utf-8"))
+    facts = read_shipped(FACTS)
     return {name: f["printed"] for name, f in facts.items() if f.get("printed")}

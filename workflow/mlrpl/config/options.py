@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
+from mlrpl.config.shipped import read_shipped
 from mlrpl.errors import UserError
 
 SCHEMA_PATH = Path(__file__).resolve().parents[2] / "schemas/options.schema.yaml"
@@ -87,7 +87,7 @@ class Options(Mapping[str, Any]):
 @functools.cache
 def options_schema() -> dict[str, Any]:
     """Return the JSON schema of the options; the names of parts are their `enum`."""
-    schema = yaml.safe_load(SCHEMA_PATH.read_text(encoding="utf-8"))
+    schema = read_shipped(SCHEMA_PATH)
     for spec in schema["properties"].values():
         if "parts" in spec:
             spec["enum"] = list(spec["parts"])

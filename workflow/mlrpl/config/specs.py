@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import yaml
 
+from mlrpl.config.shipped import read_shipped
 from mlrpl.errors import UserError
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
@@ -25,8 +25,7 @@ MADE_OF_RUNS = {
 @functools.cache
 def spec_schema(kind: str) -> dict[str, Any]:
     """Return the JSON schema of a `table`, a `figure` or `pictures`."""
-    path = SCHEMAS / f"{kind}.schema.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return read_shipped(SCHEMAS / f"{kind}.schema.yaml")
 
 
 def kind_of(contents: Mapping[str, Any]) -> str:

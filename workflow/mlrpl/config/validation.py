@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
-import yaml
 
 from mlrpl.config import defaults, files, masks, options, plan, section_checks
 from mlrpl.config.paths import PROJECT, expand_paths
 from mlrpl.config.plain import check_plain
 from mlrpl.config.schema_faults import faults
+from mlrpl.config.shipped import read_shipped
 from mlrpl.errors import UserError
 
 SCHEMA_PATH = PROJECT / "workflow/schemas/config.schema.yaml"
@@ -24,7 +24,7 @@ SCHEMA_PATH = PROJECT / "workflow/schemas/config.schema.yaml"
 @functools.cache
 def config_schema() -> dict[str, Any]:
     """Return the JSON schema of the configuration, its references replaced."""
-    schema = yaml.safe_load(SCHEMA_PATH.read_text())
+    schema = read_shipped(SCHEMA_PATH)
     definitions = schema.pop("$defs")
 
     def inline(node: Any) -> Any:
