@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support import warm_snakemake
+
 TREE = ("Snakefile", "config.yaml", "workflow", "profiles", "envs")
 
 # Writes every output of its command; their content depends on the command line alone.
@@ -75,11 +77,13 @@ def snakemake(
     """Run Snakemake in a folder; return its status with both outputs as one text."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
     environment.pop("PYTHONPATH", None)
-    if offline:
-        blocker = folder / "offline"
-        blocker.mkdir(exist_ok=True)
-        (blocker / "sitecustomize.py").write_text(OFFLINE)
-        environment["PYTHONPATH"] = str(blocker)
+    if not offline:
+        return warm_snakemake.run(folder, arguments, environment)
+    # A process of its own, as only a start of Python reads the blocker.
+    blocker = folder / "offline"
+    blocker.mkdir(exist_ok=True)
+    (blocker / "sitecustomize.py").write_text(OFFLINE)
+    environment["PYTHONPATH"] = str(blocker)
     return subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments],
         cwd=folder,
@@ -87,7 +91,7 @@ def snakemake(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=1800,
+        timeout=warm_snakemake.LONGEST,
     )
 
 
