@@ -32,7 +32,8 @@ demo: $(VENV)/run.stamp
 	@echo "The same in Snakemake's report, in a browser: results/demo/report.html"
 
 test: $(VENV)/test.stamp
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n auto --maxprocesses 4 \
+		--dist loadfile --no-loadscope-reorder
 
 doctor: $(VENV)/run.stamp
 	@PYTHONPATH=workflow $(VENV)/bin/python -m mlrpl doctor $(ARGS)

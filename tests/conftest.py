@@ -9,6 +9,15 @@ import pytest
 from support.bad_network import Server, serve
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# Files that take longest, the longest first: one that starts last leaves cores idle.
+LONGEST = (
+    *("workflow/test_demo.py", "workflow/test_kills.py", "cluster/test_slurm_ends.py"),
+    *("workflow/test_photos.py", "methods/test_conformance.py"),
+    *("workflow/test_pages.py", "workflow/test_ablations.py"),
+    *("workflow/test_places.py", "workflow/test_own_data.py", "bench/test_bench.py"),
+    *("workflow/test_rerun.py", "workflow/test_paper_plan.py", "data/test_coco.py"),
+    *("workflow/test_examples.py", "training/test_checkpoints.py"),
+)
 
 
 def _folder(variable: str, default: str) -> Path:
@@ -16,6 +25,18 @@ def _folder(variable: str, default: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there; set {variable} to the folder that has it")
     return folder
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: some tests wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first."""
+    ranks = {REPOSITORY / "tests" / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
