@@ -9,6 +9,7 @@ import atexit
 import importlib
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -95,6 +96,11 @@ def _be_snakemake(
             os.dup2(opened, number)
         os.close(opened)
     sys.path[0] = folder
+    for path in filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)):
+        sys.path.insert(1, path)
+        own = Path(path, "sitecustomize.py")  # a start of Python runs it
+        if own.exists():
+            runpy.run_path(str(own))
     sys.argv = [str(Path(snakemake.__file__).with_name("__main__.py")), *arguments]
     snakemake.cli.main()
     sys.exit()

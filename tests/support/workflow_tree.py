@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from support import warm_snakemake
@@ -77,22 +76,12 @@ def snakemake(
     """Run Snakemake in a folder; return its status with both outputs as one text."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SNAKEMAKE")}
     environment.pop("PYTHONPATH", None)
-    if not offline:
-        return warm_snakemake.run(folder, arguments, environment)
-    # A process of its own, as only a start of Python reads the blocker.
-    blocker = folder / "offline"
-    blocker.mkdir(exist_ok=True)
-    (blocker / "sitecustomize.py").write_text(OFFLINE)
-    environment["PYTHONPATH"] = str(blocker)
-    return subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=warm_snakemake.LONGEST,
-    )
+    if offline:
+        blocker = folder / "offline"
+        blocker.mkdir(exist_ok=True)
+        (blocker / "sitecustomize.py").write_text(OFFLINE)
+        environment["PYTHONPATH"] = str(blocker)
+    return warm_snakemake.run(folder, arguments, environment)
 
 
 def job_counts(output: str) -> dict[str, int]:
