@@ -25,9 +25,10 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)}"),
 ]
 
-# Notes what Slurm gave the job; the training is told to stop at its first try.
+# Notes what Slurm gave the job. The training is told to stop at its first try; in the
+# second it sends a job that takes its place, and has Slurm requeue it at once.
 NOTING = """\
-import json, os, re, subprocess, sys
+import json, os, re, subprocess, sys, time
 from pathlib import Path
 found = {"command": sys.argv[1], "server": os.environ.get("MLRPL_FORKSERVER")}
 found["job"] = number = os.environ.get("SLURM_JOB_ID")
@@ -39,11 +40,20 @@ with open("seen", "a") as file:
     print(json.dumps(found), file=file)
 if sys.argv[1] == "train":
     folder = Path(sys.argv[sys.argv.index("--output-dir") + 1])
-    if not (folder / "checkpoint.pt").exists():
+    state = folder / "checkpoint.pt"
+    if not state.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "checkpoint.pt").write_text("state")
+        state.write_text("stopped")
         sys.exit(143)
-    (folder / "checkpoint.pt").unlink()
+    if state.read_text() == "stopped":
+        state.write_text("preempted")
+        now = f"scontrol update JobId={number} StartTime=now"
+        urgent = ["--partition=urgent", "--nodelist=first", "--exclusive"]
+        wrap = f"--wrap=until {now}; do sleep 0.2; done"
+        subprocess.run(["sbatch", "--output=urgent.log", *urgent, wrap], check=True)
+        time.sleep(300)
+        sys.exit("not preempted")
+    state.unlink()
 """
 RUN = "results/runs/mine/coop/prop=0.5/seed=0/metrics.json"
 
@@ -60,9 +70,11 @@ def test_a_training_and_what_it_needs(repository, tmp_path):
     (folder / "small.yaml").write_text(yaml.safe_dump(small))
     snakemake = [sys.executable, "-m", "snakemake", RUN, "--configfile", "small.yaml"]
     profile = ["--workflow-profile", "profiles/slurm"]
+    # A look that finds no job ended puts the next off by ten seconds: of two looks, the
+    # second comes when jobs like these have ended.
     fast = ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "20"]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
-    environment["MLRPL_FORKSERVER"] = "/left/over"
+    environment |= {"MLRPL_FORKSERVER": "/left/over", "SLURM_TEST_CPUS": "8"}
     done = subprocess.run(
         [repository / "tests/support/slurm.sh", *snakemake, *profile, *fast],
         cwd=folder,
@@ -80,10 +92,12 @@ def test_a_training_and_what_it_needs(repository, tmp_path):
     # Beside Snakemake itself, and as jobs of Slurm, each of its own.
     beside = {job["command"] for job in seen if job["job"] is None}
     assert beside == {"drop", "evaluate", "shards"}
+    # The training's second job was preempted, and requeued as it was.
+    first, second, requeued = by_command["train"]
+    assert requeued == second
     numbers = [job["job"] for job in seen if job["job"]]
-    assert len(numbers) == len(set(numbers))
+    assert len(numbers) == len(set(numbers)) + 1
     # Memory and time as the rules ask for them; twice as much for the second try.
-    first, second = by_command["train"]
     assert [job["MinMemoryNode"] for job in (first, second)] == ["4000M", "8000M"]
     assert [job["TimeLimit"] for job in (first, second)] == ["00:30:00", "01:00:00"]
     assert {job["MinMemoryNode"] for job in by_command["index"]} == {"3000M"}
