@@ -193,6 +193,10 @@ def test_the_image_is_of_the_pins_and_has_no_root(repository):
     assert named == ["/tmp/requirements.txt"]
     [user] = [words for name, words in commands if name == "USER"]
     assert int(user) > 0 and f"--uid {user} " in run
+    # Under another number Snakemake finds a name, and a home to write its cache to.
+    [settings] = [words for name, words in commands if name == "ENV"]
+    settings = dict(word.split("=") for word in settings.split())
+    assert settings["LOGNAME"] and f"chmod 1777 {settings['HOME']}" in run
 
 
 def test_a_configured_image_is_that_of_every_job(repository, tmp_path):
