@@ -1,4 +1,4 @@
-"""profiles/slurm as it is, on a real Slurm of one node; a stand-in does the work."""
+"""profiles/slurm as it is, on a real Slurm; a stand-in does the work."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""How jobs end on a real Slurm: at a limit of time or memory, cancelled; and GPUs.
+"""How jobs end on a real Slurm: over a limit, cancelled, preempted, lost; and GPUs.
 
 Jobs are sent by `sbatch`, without Snakemake, all beside one another in one Slurm.
 """
