@@ -2,8 +2,8 @@
 # slurm.sh COMMAND...: carry out COMMAND beside a real Slurm of three nodes. All of them
 # are this machine, with a slurmd each; the first has two stand-ins for GPUs, the others
 # have one core each. The partition main is the first, low and urgent are all, and what
-# is sent to urgent takes the place of what runs in low. All of it is in name spaces of
-# its own and ends with COMMAND. Needs root, and Debian's slurmctld, slurmd and
+# is sent to urgent takes the place of what runs in the others. All of it is in name
+# spaces of its own and ends with COMMAND. Needs root, and Debian's slurmctld, slurmd and
 # slurm-client.
 set -euo pipefail
 if [ "$1" != --inside ]; then
@@ -71,9 +71,9 @@ NodeName=first $here Port=${ports[1]} CPUs=${SLURM_TEST_CPUS:-$(nproc)} Gres=gpu
 NodeName=second $here Port=${ports[2]} CPUs=1 Weight=2
 NodeName=third $here Port=${ports[3]} CPUs=1
 PartitionName=DEFAULT DefMemPerCPU=500 DefaultTime=60
-PartitionName=main Nodes=first Default=YES PriorityTier=2
+PartitionName=main Nodes=first Default=YES PriorityTier=1
 PartitionName=low Nodes=ALL PriorityTier=1
-PartitionName=urgent Nodes=ALL PriorityTier=3
+PartitionName=urgent Nodes=ALL PriorityTier=2
 CONF
 echo "NodeName=first Name=gpu File=$place/dev/nvidia[0-1]" > "$place/etc/gres.conf"
 # The compiled-in place: Snakemake's job steps clear the variable for another one.
