@@ -38,6 +38,7 @@ from mlrpl.planning.ablation_files import AblationFiles, keep_names
 from mlrpl.planning.bars import show_bars
 from mlrpl.planning.first_page import FirstPage
 from mlrpl.planning.functions import either, inspected, literal, one_line, stops
+from mlrpl.planning.garbage import collect_rarely
 from mlrpl.planning.inputs import Inputs
 from mlrpl.planning.places import Places
 from mlrpl.planning.queue import drop_default_rate_limit, failed_jobs
@@ -47,6 +48,7 @@ from mlrpl.reporting import endings
 from mlrpl.runtime import forkserver
 
 if workflow.is_main_process:
+    collect_rarely()
     show_bars(workflow.logger_manager)
 
 try:
