@@ -12,6 +12,7 @@ import pytest
 
 from mlrpl.data import coco, csv_table, voc
 from mlrpl.data.index import Index
+from mlrpl.runtime import hdf5
 from support.data_files import NAMED, command, fails
 
 
@@ -42,6 +43,23 @@ def test_index_survives_saving(tmp_path):
     assert (tmp_path / "twice.h5").read_bytes() == (
         tmp_path / "x/index.h5"
     ).read_bytes()
+
+
+def test_a_large_matrix_stays_in_its_file(tmp_path, monkeypatch):
+    index, path = small_index(), tmp_path / "index.h5"
+    index.save(path)
+    content = path.read_bytes()
+    assert not isinstance(Index.load(path).labels, np.memmap)
+    monkeypatch.setattr(hdf5, "MAPPED", 6)
+    again = Index.load(path)
+    assert isinstance(again.labels, np.memmap)
+    np.testing.assert_array_equal(again.labels, index.labels)
+    again.labels[0, 0] = -1  # in memory alone
+    assert path.read_bytes() == content
+    path.write_bytes(content.replace(index.labels.tobytes(), bytes(6)))
+    fails(Index.load, path, match="its label matrix does not have the hash")
+    path.write_bytes(content[:-8])
+    fails(Index.load, path, match="index.h5: is not an index")
 
 
 def test_index_hash_tells_lists_apart():

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -13,9 +14,10 @@ from safetensors.torch import save_file
 
 from mlrpl.data.index import Index
 from mlrpl.errors import UserError
+from mlrpl.runtime import hdf5
 from mlrpl.runtime.hdf5 import CHECKSUMS, checksums
 from mlrpl.text.clip_text import ClipText
-from mlrpl.training import checkpoints
+from mlrpl.training import checkpoints, stored
 from mlrpl.training.checkpoints import Checkpoint
 from mlrpl.training.feature_cache import FeatureCache
 from mlrpl.training.stored import read_context, read_known, read_vectors
@@ -47,6 +49,27 @@ def test_masks_of_other_whole_numbers_are_the_same_masks(files, tmp_path, kind):
     found = read_known(str(tmp_path / "k.npy"), index_of(files))
     assert found.dtype == np.int8
     np.testing.assert_array_equal(found, known)
+
+
+def test_matrices_that_stay_in_their_files_train_to_the_same_bits(
+    files, tmp_path, monkeypatch
+):
+    made = {}
+    for name, size in (("read", 2**26), ("mapped", 1)):
+        monkeypatch.setattr(stored, "MAPPED", size)
+        monkeypatch.setattr(hdf5, "MAPPED", size)
+        known = read_known(files.known, index_of(files))
+        assert isinstance(known, np.memmap) == (name == "mapped")
+        run(files, tmp_path / name, validation=0.25)
+        made[name] = [
+            (tmp_path / name / file).read_bytes()
+            for file in ("weights.safetensors", "scores.h5", "history.csv")
+        ]
+    assert made["read"] == made["mapped"]
+    monkeypatch.setattr(stored, "MAPPED", 1)
+    (tmp_path / "cut.npy").write_bytes(Path(files.known).read_bytes()[:-3])
+    said = one_line(read_known, str(tmp_path / "cut.npy"), index_of(files))
+    assert "cut.npy" in said and "mlrpl drop" in said
 
 
 def changed(files, row, column, value):

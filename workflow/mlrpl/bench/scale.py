@@ -1,7 +1,8 @@
 """Many images and classes of which little is known: time and memory of a run's steps.
 
-Labels are matrices of a byte a cell, so memory grows with them; nothing else does. The
-image features are small and random, since only their number matters here.
+Labels are matrices of a byte a cell. Large ones stay in their files, mapped to memory,
+so that of what a step has in memory the system may drop them. The image features are
+small and random, since only their number matters here.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from mlrpl.bench.inputs import load_config, write_cache
-from mlrpl.bench.measuring import in_fresh_process, peak_memory
+from mlrpl.bench.measuring import in_fresh_process, own_memory, peak_memory
 from mlrpl.bench.random_clip import random_clip
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes, quick
@@ -57,13 +58,16 @@ def measure(sizes: Sizes, folder: Path) -> list[Row]:
         rows.append(Row(f"{what}: a label matrix", matrix / 1e9, "GB"))
         for name, step in STEPS.items():
             if sizes.apart:
-                took, peak = in_fresh_process(_measured, step, place)
+                took, peak, own = in_fresh_process(_measured, step, place)
             else:
-                took, peak = _measured(step, place)
+                took, peak, own = _measured(step, place)
             rows.append(Row(f"{what}: {name}, time", took, "s"))
             if sizes.apart:  # else it is not known
                 note = "above what the process has before"
                 rows.append(Row(f"{what}: {name}, memory", peak / 1e9, "GB", note))
+                for size in own:
+                    kind = f"{what}: {name}, of that not in mapped files"
+                    rows.append(Row(kind, size / 1e9, "GB", note))
     return rows
 
 
@@ -130,8 +134,10 @@ STEPS: dict[str, Callable[[Path], None]] = {
 }
 
 
-def _measured(step: Callable[[Path], Any], folder: Path) -> tuple[float, int]:
-    """Return the seconds of a step, and the bytes that it takes at its peak."""
+def _measured(
+    step: Callable[[Path], Any], folder: Path
+) -> tuple[float, int, list[int]]:
+    """Return a step's seconds, its peak in bytes, and that besides mapped files."""
     start, took = time.perf_counter(), 0.0
 
     def call() -> None:
@@ -140,5 +146,6 @@ def _measured(step: Callable[[Path], Any], folder: Path) -> tuple[float, int]:
             step(folder)
         took = time.perf_counter() - start
 
-    peak = peak_memory(call, torch.device("cpu"))
-    return took, peak
+    with own_memory() as own:
+        peak = peak_memory(call, torch.device("cpu"))
+    return took, peak, own

@@ -82,7 +82,7 @@ class Index:
                 split=hdf5.text_of(file, "split"),
                 classes=tuple(t.decode() for t in hdf5.array_of(file, "classes")[:]),
                 images=tuple(t.decode() for t in hdf5.array_of(file, "images")[:]),
-                labels=hdf5.array_of(file, "labels")[:],
+                labels=hdf5.matrix_of(file, "labels"),
             )
             found = {"images": index.hash(), "labels": index.labels_hash()}
             stored = {"images": hdf5.text_of(file, "images_sha256")}

@@ -19,7 +19,7 @@ import numpy as np
 
 from mlrpl.errors import UserError
 from mlrpl.runtime import faults
-from mlrpl.runtime.storage import atomic_path
+from mlrpl.runtime.storage import MAPPED, atomic_path
 
 PAGE = 4096  # bytes that are added up for a checksum
 # The checksums of an array's rows are beside it, under its name with this at its end.
@@ -133,6 +133,23 @@ def array_of(file: h5py.File, name: str) -> h5py.Dataset:
     if not isinstance(found, h5py.Dataset):
         raise TypeError(f"its {name} is no array")
     return found
+
+
+def matrix_of(file: h5py.File, name: str) -> np.ndarray:
+    """Return a dataset's values; a large one's stay in the file (`storage.MAPPED`).
+
+    They are read where they are used, and what is written to them stays in memory.
+
+    Raises:
+        KeyError: there is none.
+        TypeError: it is a group or a link.
+        ValueError: the file ends before they do.
+    """
+    found = array_of(file, name)
+    start = found.id.get_offset()  # None where they are in chunks, or nothing is stored
+    if start is None or found.nbytes < MAPPED:
+        return found[:]
+    return np.memmap(file.filename, found.dtype, "c", start, found.shape)
 
 
 def sha256_of(*arrays: np.ndarray) -> str:

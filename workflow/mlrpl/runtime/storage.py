@@ -15,6 +15,9 @@ from mlrpl.runtime import faults
 # Seconds after which a writer on another host that has written nothing is taken for
 # dead; a living one writes a batch in far less.
 ABANDONED = 60
+# Bytes from which on a label matrix is not read as a whole but mapped into memory: the
+# system reads the rows that are used, and may forget them again.
+MAPPED = 2**26
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The small files that a training starts from, each read and checked by itself."""
 
 import json
+import os
 import tokenize
 import zipfile
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from mlrpl.data.index import Index
 from mlrpl.data.row_blocks import row_blocks
 from mlrpl.errors import UserError
 from mlrpl.runtime import faults
+from mlrpl.runtime.storage import MAPPED
 from mlrpl.text.clip_text import ClipText
 
 # numpy.load's, of a file that is not what its name says.
@@ -79,7 +81,8 @@ def read_array(
         UserError: the file cannot be read, or has another shape or type.
     """
     try:
-        array = np.load(path, allow_pickle=False)
+        large = os.path.getsize(path) >= MAPPED  # read where it is used
+        array = np.load(path, mmap_mode="c" if large else None, allow_pickle=False)
     except UNREADABLE as error:
         remedy = faults.reading_remedy(error) or f"remake it with `mlrpl {command}`"
         raise UserError(
