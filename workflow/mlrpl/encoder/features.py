@@ -27,8 +27,8 @@ from mlrpl.data.index import Index
 from mlrpl.encoder.clip import Clip
 from mlrpl.encoder.images import Preparation, ShardImages
 from mlrpl.encoder.loading import batches
-from mlrpl.encoder.tokens import EncodedTokens, TokenTower
-from mlrpl.encoder.towers import Encoded, Tower, make_tower
+from mlrpl.encoder.tokens import EncodedTokens, TokenTower, make_reader
+from mlrpl.encoder.towers import Encoded, Tower
 from mlrpl.encoder.writer import ShardWriter
 from mlrpl.errors import UserError
 from mlrpl.runtime import hdf5
@@ -95,7 +95,7 @@ def extract(
     names = index.images[start:stop]
     device = torch.device(device)
     visual = clip.model.visual.to(device, memory_format=torch.channels_last)
-    tower = TokenTower(make_tower(visual)) if tokens else make_tower(visual)
+    tower = make_reader(visual, tokens)
     run = partial(encode_batch, tower, preparation, device)
     with (
         open_archive(images) as archive,

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from mlrpl.encoder.towers import Tower, flatten
+from mlrpl.encoder.towers import Tower, flatten, make_tower
 from mlrpl.errors import UserError
 
 
@@ -76,6 +76,16 @@ class TokenTower:
             return torch.zeros(1 + grid[0] * grid[1], self._weight.shape[1])
         embedding = resized_positions(embedding.float(), grid)
         return embedding.cpu() @ self._weight.float().cpu()
+
+
+def make_reader(visual: nn.Module, tokens: bool) -> Tower | TokenTower:
+    """Return what gives the features of an image tower, or its tokens.
+
+    Raises:
+        UserError: the tower gives no map (`towers.make_tower`), or no tokens.
+    """
+    tower = make_tower(visual)
+    return TokenTower(tower) if tokens else tower
 
 
 def resized_positions(embedding: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -12,8 +12,7 @@ from torch.utils.data import DataLoader
 
 from mlrpl.encoder.clip import Clip
 from mlrpl.encoder.features import InParts, encode_batch, encode_singly
-from mlrpl.encoder.tokens import TokenTower
-from mlrpl.encoder.towers import make_tower
+from mlrpl.encoder.tokens import make_reader
 from mlrpl.methods.attention import attention
 from mlrpl.methods.method import Method
 from mlrpl.prediction.pictures import Pictures
@@ -67,9 +66,8 @@ def score_pictures(
     """
     method = trained.method.to(device)
     visual = clip.model.visual.to(device, memory_format=torch.channels_last)
-    tower = make_tower(visual)
-    encoder = TokenTower(tower) if method.reads == "tokens" else tower
-    run = partial(encode_batch, encoder, trained.preparation, device)
+    tower = make_reader(visual, method.reads == "tokens")
+    run = partial(encode_batch, tower, trained.preparation, device)
     loader = DataLoader(
         Pictures(paths, trained.preparation),
         batch_size=batch_size,
