@@ -66,6 +66,23 @@ def test_tokens_are_planned_where_a_run_reads_them_and_only_there():
     assert findings.memory.features == 2 * 196 * 512 * (5011 + 4952)
 
 
+def test_further_views_are_those_of_training_images():
+    image = 2 * (49 * 2048 + 2048 + 512)
+    config = load(small())
+    config["encoder"]["views"] = ["full", "flip", "crop_center"]
+    findings = examine(config, machine())
+    needed = {n.what: n.bytes for n in findings.disks[0].needs}
+    assert needed["features"] == (3 * 5011 + 4952) * image
+    assert findings.time.images == 3 * 5011 + 4952
+    plain = examine(load(small()), machine())
+    asked, before = (
+        next(j.ask for j in found.jobs if j.rule == "train")
+        for found in (findings, plain)
+    )
+    more = asked.mem_mb - before.mem_mb
+    assert more == pytest.approx(2 * 5011 * image / 1e6, rel=0.2)
+
+
 @pytest.mark.parametrize(
     ("total", "on_disk"),
     [

@@ -249,6 +249,48 @@ def test_files_that_do_not_belong_together_get_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("image_size", 224, "224"),
+        ("mean", [0.4, 0.5, 0.5], "[0.4, 0.5, 0.5]"),
+        ("std", [0.5, 0.5, 0.3], "[0.5, 0.5, 0.3]"),
+        ("interpolation", "nearest", "nearest"),
+        ("views", '["flip"]', "flip"),
+    ],
+)
+def test_images_prepared_otherwise_than_those_trained_on_are_refused(
+    tmp_path, capsys, name, value, shown
+):
+    files = tiny.write_files(tmp_path)
+    for path in files.test_features:
+        with h5py.File(path, "a") as file:
+            file.attrs[name] = value
+    assert run(files, tmp_path / "run") == 1
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    named = "first view" if name == "views" else name
+    assert message.startswith(
+        f"mlrpl train: error: {files.test_features[0]}: its {named} is {shown}, and "
+        f"that of the training images in {files.train_features[0]} "
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_test_images_need_no_view_but_the_first(tmp_path):
+    files = tiny.write_files(tmp_path, views=2)
+    assert run(files, tmp_path / "both") == 0
+    for path in files.test_features:
+        with h5py.File(path, "a") as file:
+            for kind in ("map", "global", "max", "tokens"):
+                first = file[kind][:, :1]
+                del file[kind]
+                file[kind] = first
+            file.attrs["views"] = '["full"]'
+    assert run(files, tmp_path / "first") == 0
+    both, first = ((tmp_path / n / "scores.h5").read_bytes() for n in ("both", "first"))
+    assert both == first
+
+
 def test_a_loss_that_is_no_number_stops_the_run(files):
     method, split, _, options = make(files)
     with torch.no_grad():

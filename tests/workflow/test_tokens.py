@@ -1,5 +1,7 @@
 """Tokens are extracted where a configured run reads them, and nowhere else."""
 
+import re
+
 import pytest
 
 from mlrpl.config import plan
@@ -37,6 +39,16 @@ def test_each_kind_is_made_for_the_runs_that_read_it(small, methods, features, t
         assert len(read) == 2  # the lists of both splits
         own = all("/tokens/" in path for path in read)
         assert own == ("method=dualcoop" in job["wildcards"])
+
+
+def test_test_images_have_the_first_view_alone(small):
+    small.overlay({"encoder": {"views": ["full", "flip"]}})
+    output = small.plan("results/tables/table2.csv", "--printshellcmds")
+    views = {"train": set(), "test": set()}
+    for line in output.splitlines():
+        if found := re.search(r"--views (\S+) .*/(train|test)\.h5", line):
+            views[found[2]].add(found[1])
+    assert views == {"train": {"full,flip"}, "test": {"full"}}
 
 
 def test_the_schema_names_the_heads_that_read_tokens():

@@ -119,7 +119,7 @@ rule features:
         colours=arguments.flags(
             {k: ENCODER[k] for k in ("mean", "std", "exif_rotation")}
         ),
-        views=",".join(ENCODER["views"]),
+        views=lambda w: ",".join(plan.views_of(config, w.split)),
         shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
     shell:
         "python -m mlrpl features {params.encoder} --weights {input.fetched:q}"
@@ -158,7 +158,7 @@ rule tokens:
         colours=arguments.flags(
             {k: ENCODER[k] for k in ("mean", "std", "exif_rotation")}
         ),
-        views=",".join(ENCODER["views"]),
+        views=lambda w: ",".join(plan.views_of(config, w.split)),
         shards=lambda w: DATASETS[w.dataset]["splits"][w.split]["shards"],
     shell:
         "python -m mlrpl features --tokens {params.encoder} --weights {input.fetched:q}"

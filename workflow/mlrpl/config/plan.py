@@ -238,6 +238,12 @@ def images_of(config: Mapping[str, Any], dataset: str) -> str:
     return config["datasets"][dataset]["same_images_as"] or dataset
 
 
+def views_of(config: Mapping[str, Any], split: str) -> list[str]:
+    """Return the views of a split's images that are cached: tests see the first alone."""
+    views = list(config["encoder"]["views"])
+    return views if split == "train" else views[:1]
+
+
 def features_folder(config: Mapping[str, Any], method: str) -> str:
     """Return where a run's feature files are below a split's: `tokens/` or here."""
     return "tokens/" if options.reads_tokens(method_options(config, method)) else ""

@@ -48,7 +48,6 @@ def disk_needs(
     ]
     features, labels, runs = 0, 0, 0
     no_features, no_runs = [], []
-    views = len(config["encoder"]["views"])
     for name, folder in work.feature_files(config):
         for split, counted in found.splits[name].items():
             if missing := missing_share(config, name, split, folder):
@@ -56,6 +55,7 @@ def disk_needs(
                     no_features.append(f"{name} {split}")
                 else:
                     size = found.feature.token_bytes if folder else found.feature.bytes
+                    views = len(plan.views_of(config, split))
                     features += round(missing * counted.images * views * size)
     texts = set()
     for name in work.datasets:

@@ -129,7 +129,7 @@ class Jobs:
     def _features(self, rule: str, wildcards: Mapping[str, str], threads: int) -> Ask:
         dataset, split = wildcards["dataset"], wildcards["split"]
         encoder = self._config["encoder"]
-        views = len(encoder["views"])
+        views = len(plan.views_of(self._config, split))
         pixels = encoder["batch_size"] * views * encoder["image_size"] ** 2
         memory = LARGE_MB
         memory += round(pixels * (ENCODED_BYTES + DECODED_BYTES * threads) / 1e6)

@@ -26,7 +26,7 @@ def job_needs(config: Mapping[str, Any], work: Work, found: Sizes) -> list[JobNe
     are counted. What cannot be counted is left out.
     """
     asking = jobs.Jobs(config)
-    views = len(config["encoder"]["views"])
+    views = len(plan.views_of(config, "train"))
     asked: list[JobNeed] = []
     for run in dict.fromkeys(map(kind_of, work.runs)):
         name, method = run.split("/")
@@ -35,12 +35,11 @@ def job_needs(config: Mapping[str, Any], work: Work, found: Sizes) -> list[JobNe
             continue
         tokens = reads_tokens(plan.method_options(config, method))
         size = found.feature.token_bytes if tokens else found.feature.bytes
-        features = size * views / 1e6
         labels = (2 * train.images + test.images) * train.classes
         small = labels + (found.text.bytes if found.text else 0)
         inputs = {
-            "train_features": train.images * features,
-            "test_features": test.images * features,
+            "train_features": train.images * views * size / 1e6,
+            "test_features": test.images * size / 1e6,
             "": small / 1e6,
         }
         threads = config["threads"]["train"]

@@ -68,7 +68,7 @@ def memory_need(
     Returns:
         None when nothing is left to train.
     """
-    views = len(config["encoder"]["views"])
+    views = len(plan.views_of(config, "train"))
     needs: list[tuple[int, int, str]] = []
     unknown: dict[str, None] = {}
     step = 0

@@ -48,7 +48,8 @@ def time_need(
             if share and counted.images is None:
                 images = None
             elif share and images is not None:
-                images += share * counted.images * len(config["encoder"]["views"])
+                views = len(plan.views_of(config, split))
+                images += share * counted.images * views
     encode = None
     if images is not None and found.encode is not None:
         several = cores if config["device"] == "cpu" else config["threads"]["features"]

@@ -21,6 +21,8 @@ _TEXTS = (
     *("dataset", "split", "encoder", "pretrained", "weights_sha256"),
     *("interpolation", "views", "images_sha256"),
 )
+# What must be the same of the images that are trained and tested.
+_PREPARED = ("image_size", "mean", "std", "interpolation", "grid")
 _NUMBERS = ("image_size", "images_total")
 _LISTS = {"mean": 3, "std": 3, "grid": 2}
 _OWN = ("start", "stop")
@@ -120,6 +122,26 @@ class FeatureCache:
                 f"{clip['encoder']} ({clip['pretrained']}); remake the features, or "
                 "the text tower with `mlrpl encoder`"
             )
+
+    def check_like(self, test: "FeatureCache") -> None:
+        """Check that the test images came to the encoder as these did.
+
+        Args:
+            test: the features that are tested, in their first view.
+
+        Raises:
+            UserError: other pixels, normalisation or view than those trained on.
+        """
+        mine, other = (cache._shards[0] for cache in (self, test))
+        pairs = [(n, mine.common[n], other.common[n]) for n in _PREPARED]
+        pairs.append(("first view", self.views[0], test.views[0]))
+        for name, trained, tested in pairs:
+            if trained != tested:
+                raise UserError(
+                    f"{other.path}: its {name} is {_short(tested)}, and that of the "
+                    f"training images in {mine.path} {_short(trained)}; remake one of "
+                    "them with `mlrpl features`"
+                )
 
     def read_maps(self, view: int = 0) -> np.ndarray:
         """Return the maps of one view, fp16 [N, L, K]."""

@@ -155,6 +155,7 @@ def load(setting: Setting) -> Loaded:
     test_cache = FeatureCache(setting.test_features)
     train_cache.check(train_index, clip.metadata)
     test_cache.check(test_index, clip.metadata)
+    train_cache.check_like(test_cache)
     return Loaded(
         *(clip, train_index, test_index, known, vectors, train_cache, test_cache),
         context=read_context(
