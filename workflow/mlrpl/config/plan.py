@@ -239,7 +239,7 @@ def images_of(config: Mapping[str, Any], dataset: str) -> str:
 
 
 def views_of(config: Mapping[str, Any], split: str) -> list[str]:
-    """Return the views of a split's images that are cached: tests see the first alone."""
+    """Return the cached views of a split: test images have the first alone."""
     views = list(config["encoder"]["views"])
     return views if split == "train" else views[:1]
 
