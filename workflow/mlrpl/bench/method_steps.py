@@ -5,7 +5,6 @@ or prototypes of random features. Beside SST, HST, SARB and DSRB stands the lite
 of their public code (`literal_transfers`), from the same weights on the same batch.
 """
 
-import copy
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,18 +14,17 @@ from pathlib import Path
 import torch
 
 from mlrpl.bench import literal_transfers
-from mlrpl.bench.inputs import load_config, make_batch, make_method, make_options
-from mlrpl.bench.measuring import in_fresh_process, peak_memory, seconds, wake
+from mlrpl.bench.inputs import load_config, make_method, make_options
+from mlrpl.bench.measuring import in_fresh_process
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
+from mlrpl.bench.whole_step import measure_whole
 from mlrpl.methods.method import Method
 from mlrpl.methods.transfers.memory import Memory
 from mlrpl.methods.transfers.prototypes import KMeansPrototypes
 from mlrpl.methods.transfers.quadrants import QuadrantPrototypes
 from mlrpl.runtime.device import choose_device
 from mlrpl.text.clip_text import ClipText
-from mlrpl.training.gradients import Gradients, gradients_of
-from mlrpl.training.loop import make_optimizer, run_epoch
 
 DATASET = "coco2014"
 PRODUCT, LITERAL = "product", "literal"
@@ -87,24 +85,9 @@ def measure_variant(
     compared = literal_transfers.has_literal(method)
     if variant == LITERAL:
         method = literal_transfers.literal(method)
-    # A copy, since pages of the weights' file come and go while a step runs.
-    method = copy.deepcopy(method).to(target)
-    batch = make_batch(sizes, method, texts, images, target)
-    optimizer = make_optimizer(options, method)
-    wake(target)
-
-    def step(gradients: Gradients) -> None:
-        run_epoch(gradients, optimizer, options.lr, [batch])
-
-    gradients = Gradients(method)
-    memory = peak_memory(partial(step, gradients), target)
-    if target.type == "cuda" and variant == PRODUCT:
-        gradients = gradients_of(method, target)
-        step(gradients)  # captures the graph
-    time = seconds(
-        partial(step, gradients), target, sizes.repeats, sizes.budget, warm_up=False
-    )
-    return Taken(time, max(memory, 1), compared)
+    graph = variant == PRODUCT
+    step = measure_whole(method, options, sizes, texts, images, target, graph=graph)
+    return Taken(step.time, max(step.memory, 1), compared)
 
 
 def measure(

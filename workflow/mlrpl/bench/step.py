@@ -7,7 +7,6 @@ CUDA graph). The next ones are the same computation cut at the visual and the te
 features, so that each part is measured with its forward and backward pass.
 """
 
-import copy
 import sys
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,19 +16,18 @@ import torch
 from torch import Tensor
 
 from mlrpl.bench import counts
-from mlrpl.bench.inputs import load_config, make_batch, make_method, make_options
+from mlrpl.bench.inputs import load_config, make_method, make_options
 from mlrpl.bench.literal import LiteralDecoupling, PaddedPrompts, literal
 from mlrpl.bench.measuring import (
     Rates,
     Stopwatch,
     in_fresh_process,
     measure_rates,
-    peak_memory,
     seconds,
-    wake,
 )
 from mlrpl.bench.report import Row
 from mlrpl.bench.sizes import Sizes
+from mlrpl.bench.whole_step import measure_whole
 from mlrpl.errors import UserError
 from mlrpl.methods.base import Batch, Step
 from mlrpl.methods.kernels import bilinear_attention
@@ -38,8 +36,6 @@ from mlrpl.methods.scores import Scores
 from mlrpl.methods.visual.semantic_decoupling import SemanticDecoupling
 from mlrpl.runtime.device import choose_device
 from mlrpl.text.clip_text import ClipText
-from mlrpl.training.gradients import Gradients, gradients_of
-from mlrpl.training.loop import make_optimizer, run_epoch
 from mlrpl.training.optimizers import Optimizer
 
 PARTS = ("visual module", "text tower", "loss", "optimiser")
@@ -117,31 +113,20 @@ def measure_variant(
     method = make_method(sizes, options, texts)
     if variant == "literal":
         method = literal(method, texts)
-    # A copy, since pages of the weights' file come and go while a step runs.
-    method = copy.deepcopy(method).to(target)
-    batch = make_batch(sizes, method, texts, images, target)
-    optimizer = make_optimizer(options, method)
-    wake(target)
-
-    def step(gradients: Gradients) -> None:
-        run_epoch(gradients, optimizer, options.lr, [batch])
-
-    gradients = Gradients(method)
-    memory = peak_memory(partial(step, gradients), target)
-    if target.type == "cuda" and variant == "product":
-        gradients = gradients_of(method, target)
-        step(gradients)  # captures the graph
-    limits = (target, sizes.repeats, sizes.budget)
-    whole = seconds(partial(step, gradients), *limits, warm_up=False)
+    graph = variant == "product"
+    step = measure_whole(method, options, sizes, texts, images, target, graph=graph)
+    method, batch, optimizer = step.method, step.batch, step.optimizer
     watch = Stopwatch(target)
     seconds(
         lambda: cut_step(method, optimizer, batch, watch),
-        *limits,
+        target,
+        sizes.repeats,
+        sizes.budget,
         warm_up=False,  # the step before was it
     )
     work = count_work(sizes, texts, images, method)
     rows = method.head.prompts()[0].shape[:-1].numel()
-    return Measured(watch.medians(), whole, memory, rows, work)
+    return Measured(watch.medians(), step.time, step.memory, rows, work)
 
 
 def count_work(

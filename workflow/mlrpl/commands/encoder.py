@@ -3,19 +3,11 @@
 import argparse
 
 from mlrpl.commands import class_texts
+from mlrpl.commands.model_arguments import add_model_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model", required=True, help="open_clip's name, or a model config (.json)"
-    )
-    parser.add_argument(
-        "--pretrained", required=True, help="open_clip's tag, or a checkpoint file"
-    )
-    parser.add_argument(
-        "--weights", nargs="*", help="the file of the tag, if it is at hand"
-    )
-    parser.add_argument("--image-size", type=int, required=True, help="in pixels")
+    add_model_arguments(parser)
     parser.add_argument("--index", required=True, help="index that has the classes")
     class_texts.add_argument(
         *(parser, "--names", "CLASS=TEXT"),

@@ -4,20 +4,12 @@ import argparse
 from collections.abc import Sequence
 
 from mlrpl.commands import class_texts
+from mlrpl.commands.model_arguments import add_model_arguments
 from mlrpl.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model", required=True, help="open_clip's name, or a model config (.json)"
-    )
-    parser.add_argument(
-        "--pretrained", required=True, help="open_clip's tag, or a checkpoint file"
-    )
-    parser.add_argument(
-        "--weights", nargs="*", help="the file of the tag, if it is at hand"
-    )
-    parser.add_argument("--image-size", type=int, required=True, help="in pixels")
+    add_model_arguments(parser)
     for name in ("mean", "std"):
         parser.add_argument(
             f"--{name}",

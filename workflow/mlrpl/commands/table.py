@@ -2,25 +2,11 @@
 
 import argparse
 
+from mlrpl.commands.shown_arguments import add_shown_arguments
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--spec",
-        required=True,
-        help="contents: a JSON object or file; see workflow/schemas/table.schema.yaml",
-    )
-    parser.add_argument(
-        "--published", nargs="*", default=[], help="CSV files of printed numbers"
-    )
-    parser.add_argument(
-        "--metrics", nargs="*", default=[], help="metrics.json files of the settings"
-    )
-    parser.add_argument(
-        "--resamples",
-        nargs="*",
-        default=[],
-        help="files of `mlrpl resample`, where the spec asks for intervals",
-    )
+    add_shown_arguments(parser, "table")
     parser.add_argument(
         "--output",
         required=True,
