@@ -21,6 +21,8 @@ from mlrpl.runtime.cost import STATUS, host_peak, resident
 
 # Elements (fp32) of a piece that stays in a core's cache, 1 MiB.
 IN_CACHE = 2**18
+# Seconds that a process has to end after its answer.
+ENDING = 10
 
 
 def synchronize(device: torch.device) -> None:
@@ -157,6 +159,7 @@ def in_fresh_process(function: Callable[..., Any], *arguments: Any) -> Any:
     sender.close()
     try:
         result = receiver.recv()
+        process.join(ENDING)  # killed before, it would leave named semaphores
     except EOFError as error:
         raise UserError(
             f"bench: the system ended the process of {function.__name__}"
