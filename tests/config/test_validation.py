@@ -133,6 +133,14 @@ MISTAKES = {
         "encoder: {mean: [0.5, 0.5]}",
         "config key encoder.mean: [0.5, 0.5] is not allowed; give clip or a list",
     ),
+    "view": (
+        "encoder: {views: [full, zoom]}",
+        "config key encoder.views.1: zoom is not allowed; give one of full, flip, ",
+    ),
+    "tested view": (
+        "encoder: {views: [flip, full]}",
+        "config key encoder.views: flip, full begins with flip, and the first view is",
+    ),
 }
 
 

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from mlrpl.config.validation import config_schema
 from mlrpl.encoder.images import CLIP_MEAN, CLIP_STD, VIEWS, Preparation
 from support.data_files import fails
 from support.pictures import SIZE, picture
@@ -29,6 +30,11 @@ def test_pixels_are_those_of_torchvision(pictures):
         theirs = transform(Image.open(io.BytesIO(data)).convert("RGB"))
         ours = preparation.normalize(torch.from_numpy(preparation.pixels(data)))
         torch.testing.assert_close(ours[0], theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_the_schema_names_the_views():
+    schema = config_schema()["properties"]["encoder"]["properties"]["views"]
+    assert schema["items"]["enum"] == list(VIEWS)
 
 
 def test_views_show_the_parts_that_they_are_named_after():

@@ -44,7 +44,13 @@ def printed_datasets() -> list[str]:
 
 
 def check_encoder(config: Mapping[str, Any]) -> None:
-    """Check that a hash is of a file that is fetched."""
+    """Check that tests see whole images, and that a hash is of a file to fetch."""
+    views = config["encoder"]["views"]
+    if views[0] != "full":
+        raise UserError(
+            f"config key encoder.views: {', '.join(views)} begins with {views[0]}, and "
+            "the first view is what a test sees of an image; begin with full"
+        )
     if config["encoder"].get("sha256") and not raw_files.fetched_weights(config):
         raise UserError(
             "config key encoder.sha256: it is of the file of one of open_clip's tags; "
