@@ -13,7 +13,7 @@ from PIL import Image
 
 from mlrpl.__main__ import main
 from mlrpl.prediction.examples import Example, Examples
-from mlrpl.reporting import class_figure, picture_figures
+from mlrpl.reporting import class_figure, figure_drawing, picture_figures
 
 RUNS = [{"method": m, "prop": 0.1, "seed": 0} for m in ("sarl", "coop")]
 SPEC = {
@@ -93,6 +93,36 @@ def test_failures_say_what_was_said_and_what_is_there():
     assert "cat 0.90 ✗ not labelled" in said and "dog 0.04 ✗ missed" in said
     assert said.index("cat 0.90 ✗ not labelled") < said.index("dog 0.04 ✗ missed")
     assert said.count("labels: dog") == 2
+
+
+@pytest.mark.parametrize("kind", ["attention", "scores", "failures", "classes"])
+def test_signs_of_a_formula_are_drawn_as_they_are(tmp_path, kind):
+    text = r"a $x_{$ \frac"
+    spec = copy.deepcopy({**SPEC, "epoch": "last", "proportions": [0.1]})
+    for entry in (*spec["datasets"], *spec["methods"]):
+        entry["title"] = text
+    if kind == "classes":
+        found = per_class({"coop": [10, 50], "sarl": [30, 40]}, [text, "y"])
+        figure = class_figure.draw(class_figure.build(spec, found))
+    else:
+        count = {"attention": 3, "scores": 5, "failures": 1}[kind]
+        row = example(0, 0, count, present=(text,), shown=(text,) * count)
+        part = Examples(kind, "a", RUNS[:1], [row])
+        figure = picture_figures.draw(spec, [part])
+    figure_drawing.write(figure, tmp_path / "f", text)
+    assert any(text in said for said in texts(figure))
+
+
+@pytest.mark.parametrize("kind", ["attention", "scores", "failures"])
+def test_a_long_title_is_no_wider_than_the_figure(kind):
+    spec = copy.deepcopy(SPEC)
+    spec["datasets"][1]["title"] = "Photographs of a whole year $ " * 9
+    figure = picture_figures.draw(spec, [examples(kind, "a", 1)])
+    figure.dpi = 200
+    figure.draw_without_rendering()
+    [place] = figure.findobj(SubFigure)
+    box = place._suptitle.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.x1
 
 
 def test_data_sets_stand_in_the_order_of_the_spec():

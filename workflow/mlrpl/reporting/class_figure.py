@@ -83,7 +83,7 @@ def draw(panels: Sequence[ClassPanel]) -> Figure:
     """Return the figure of the panels, one below the other."""
     heights = [_lines(panel) * LINE + HEAD + FOOT for panel in panels] or [1.0]
     columns = max([_columns(panel) for panel in panels], default=1)
-    with style():
+    with style(formulas=False):
         figure = Figure((COLUMN * columns, sum(heights)))
         if not panels:
             figure.text(0.5, 0.5, "not run", ha="center", va="center", color="0.45")

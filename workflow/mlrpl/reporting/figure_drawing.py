@@ -6,7 +6,7 @@ another. Files have no date in them: equal panels give equal bytes.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,12 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from mlrpl.reporting.figure_model import Panel, Printed, Series
+from mlrpl.reporting.text_fitting import DPI, ENTRY, legend_columns, wrapped
 from mlrpl.runtime.storage import atomic_path
 from mlrpl.statistics.intervals import LEVEL
 
 PANEL_SIZE = (3.4, 2.6)  # inches
+AXIS_ROOM = 0.6  # inches of a panel left of its axes, and what stays free
 MARKERS = "osD^vP"
 LINES: list[Any] = ["-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1))]
 BESIDE = 2.5  # points between the marks of two lines at one place
@@ -34,7 +36,8 @@ PRINTED_LINES: list[Any] = [":", "-.", (0, (6, 3))]
 PRINTED_SIDES = (1, -1)  # of its line, on which a printed number stands
 PRINTED_BESIDE = (7.5, 6)  # points to that of the first line, and one line more
 GREY = "0.45"
-RC = {
+TITLE_LINE, LEGEND_LINE = 0.15, 0.17  # inches of one more line of them
+RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "axes.grid": True,
     "grid.color": "0.92",
@@ -46,7 +49,7 @@ RC = {
     "ytick.labelsize": 8,
     "legend.fontsize": 8,
     "pdf.fonttype": 42,  # text stays text; publishers refuse Type 3 fonts
-    "savefig.dpi": 200,
+    "savefig.dpi": DPI,
 }
 
 
@@ -60,8 +63,10 @@ def draw(rows: Sequence[Sequence[Panel]]) -> Figure:
     grid = [[row[0] for row in rows]] if len(rows[0]) == 1 else [list(r) for r in rows]
     height, width = len(grid), len(grid[0])
     with style():
+        titles = [[panel_title(panel.title) for panel in row] for row in grid]
+        more = sum(max(map(_lines, row)) - 1 for row in titles)
         figure = Figure(
-            (PANEL_SIZE[0] * width, PANEL_SIZE[1] * height + 0.3),
+            (PANEL_SIZE[0] * width, PANEL_SIZE[1] * height + 0.3 + TITLE_LINE * more),
             layout=ConstrainedLayoutEngine(wspace=0.06, hspace=0.08),
         )
         axes = figure.subplots(
@@ -79,22 +84,49 @@ def draw(rows: Sequence[Sequence[Panel]]) -> Figure:
             room = max(_lines(panel.note) for panel in row)
             for j, panel in enumerate(row):
                 handles |= _draw_panel(axes[i, j], panel, numbers)
-                axes[i, j].set_title(panel.title, loc="left", pad=6 + 10 * room)
+                axes[i, j].set_title(titles[i][j], loc="left", pad=6 + 10 * room)
                 if j == 0 or len(rows[0]) == 1:
                     axes[i, j].set_ylabel(panel.y_label)
         if handles:
-            figure.legend(
-                handles.values(),
-                handles.keys(),
-                loc="outside lower center",
-                ncols=min(len(handles), 2 * width),
-                frameon=False,
-                handlelength=2.6,
-                title=_about_bars(grid),
-                title_fontsize=7.5,
-                alignment="left",
-            )
+            draw_legend(figure, handles, 2 * width, _about_bars(grid))
     return figure
+
+
+def panel_title(text: str, panels: int = 1) -> str:
+    """Return a title in lines as wide as so many panels beside each other."""
+    room = 72 * (PANEL_SIZE[0] * panels - AXIS_ROOM)
+    return wrapped(text, room, RC["axes.titlesize"], RC["axes.titleweight"])
+
+
+def draw_legend(
+    figure: Figure, handles: Mapping[str, Line2D], most: int, about: str | None = None
+) -> None:
+    """Draw a legend below the panels, no wider than the figure.
+
+    Args:
+        figure: where to draw.
+        handles: lines by their labels.
+        most: columns.
+        about: what stands above the entries.
+    """
+    size = RC["legend.fontsize"]
+    room = 72 * (figure.get_figwidth() - 0.2)
+    labels = [wrapped(label, room - size * ENTRY, size) for label in handles]
+    columns = legend_columns(labels, most, room, size)
+    lines = [sum(map(_lines, part)) for part in np.array_split(labels, columns)]
+    more = max(lines) - -(-len(labels) // most)  # than with short labels
+    figure.set_figheight(figure.get_figheight() + LEGEND_LINE * more)
+    figure.legend(
+        handles.values(),
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        handlelength=2.6,
+        title=about,
+        title_fontsize=7.5,
+        alignment="left",
+    )
 
 
 def write(
@@ -123,9 +155,14 @@ def write(
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Set the look of all figures for the time of a block."""
+def style(formulas: bool = True) -> Iterator[None]:
+    """Set the look of all figures for the time of a block.
+
+    Args:
+        formulas: whether text between dollar signs is one.
+    """
     settings = seaborn.axes_style("ticks") | seaborn.plotting_context("paper") | RC
+    settings["text.parse_math"] = formulas
     with matplotlib.rc_context(settings):
         yield
 

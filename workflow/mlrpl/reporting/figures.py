@@ -21,6 +21,7 @@ from mlrpl.reporting.figure_model import Panel, Printed, Series
 from mlrpl.reporting.known_share import panel_note
 from mlrpl.reporting.published import AVERAGE, lookup
 from mlrpl.reporting.specs import percent, prop_key
+from mlrpl.reporting.text_fitting import plain
 from mlrpl.statistics.resample_files import Resamples
 
 # The ends of intervals around some points, as `Series` takes them.
@@ -108,11 +109,6 @@ def _panel(
         default=_default(panel, ticks),
         seeds=_seeds(spec, panel, runs),
     )
-
-
-def plain(text: str) -> str:
-    """Return a text that matplotlib shows as it is: no formula between dollar signs."""
-    return text.replace("$", r"\$")
 
 
 def _over_proportions(

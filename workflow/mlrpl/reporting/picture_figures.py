@@ -17,6 +17,7 @@ from mlrpl.prediction.examples import Example, Examples
 from mlrpl.prediction.overlays import overlay
 from mlrpl.reporting.figure_drawing import GREY, style
 from mlrpl.reporting.specs import percent
+from mlrpl.reporting.text_fitting import plain, shrunk
 
 RIGHT, WRONG, UNKNOWN = "✓", "✗", "?"
 TEXT = 6.5  # points
@@ -47,7 +48,7 @@ def draw(spec: Mapping[str, Any], examples: Sequence[Examples]) -> Figure:
     order = {dataset["name"]: dataset["title"] for dataset in spec["datasets"]}
     parts = sorted(examples, key=lambda part: list(order).index(part.dataset))
     heights = [_lines(part) * _height(part) + HEAD for part in parts]
-    with style():
+    with style(formulas=False):
         figure = Figure((_width(parts[0]), sum(heights)))
         places = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)
         for part, place, height in zip(parts, places[:, 0], heights, strict=True):
@@ -58,7 +59,9 @@ def draw(spec: Mapping[str, Any], examples: Sequence[Examples]) -> Figure:
             else:
                 text += f": {_setting(part)}" if _setting(part) else ""
             where = {"x": 0.012, "y": 1 - 0.06 / height, "ha": "left", "va": "top"}
-            place.suptitle(text, fontsize=9, fontweight="bold", **where)
+            room = 72 * (figure.get_figwidth() - 0.2)
+            size = shrunk(plain(text), room, 9, "bold")
+            place.suptitle(text, fontsize=size, fontweight="bold", **where)
             drawing[part.kind](place, part, titles, height)
     return figure
 

@@ -9,9 +9,16 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from mlrpl.reporting.figure_drawing import LINES, PANEL_SIZE, style
+from mlrpl.reporting.figure_drawing import (
+    LINES,
+    PANEL_SIZE,
+    draw_legend,
+    panel_title,
+    style,
+)
 from mlrpl.reporting.run_files import History
 from mlrpl.reporting.specs import percent
+from mlrpl.reporting.text_fitting import plain
 
 
 def draw(
@@ -42,22 +49,15 @@ def draw(
             for history in mine:
                 look = _look(methods.index(history.method))
                 (line,) = left.plot(*zip(*history.loss, strict=True), **look)
-                handles[titles.get(history.method, history.method)] = line
+                handles[plain(titles.get(history.method, history.method))] = line
                 if history.mean_ap:
                     right.plot(*zip(*history.mean_ap, strict=True), marker=".", **look)
             setting = f"{percent(mine[0].prop)} known labels, seed {mine[0].seed}"
-            title = f"{datasets.get(name, name)}, {setting}"
-            _label(left, title, "loss of the training")
+            title = f"{plain(datasets.get(name, name))}, {setting}"
+            _label(left, panel_title(title, 2), "loss of the training")
             _label(right, "", "test mAP (%)")
             right.set_xlim(left.get_xlim())
-        figure.legend(
-            handles.values(),
-            handles.keys(),
-            loc="outside lower center",
-            ncols=min(len(handles), 4),
-            frameon=False,
-            handlelength=2.6,
-        )
+        draw_legend(figure, handles, 4)
     return figure
 
 
