@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from mlrpl.reporting.figure_drawing import MARKERS, style
 from mlrpl.reporting.specs import percent
+from mlrpl.reporting.text_fitting import plain, shrunk
 
 LONGEST = 40  # classes of one column
 LINE, COLUMN = 0.165, 3.5  # inches of a class's line, and of a column's width
@@ -110,13 +111,13 @@ def draw(panels: Sequence[ClassPanel]) -> Figure:
                     _dots(own, panel, number)
                 else:
                     own.set_axis_off()
-            title = place.suptitle(
+            room = 72 * (COLUMN * columns - 0.1 - MARGIN)
+            place.suptitle(
                 panel.title,
                 **{"x": 0.1 / (COLUMN * columns), "y": 1 - 0.08 / height},
-                **{"ha": "left", "va": "top", "fontsize": 9, "fontweight": "bold"},
+                **{"ha": "left", "va": "top", "fontweight": "bold"},
+                fontsize=shrunk(plain(panel.title), room, 9, "bold"),
             )
-            if (width := _width(figure, title)) > 1:
-                title.set_fontsize(title.get_fontsize() / width)
             marks = [found[::-1] for found in axes[0].get_legend_handles_labels()]
             for size, side_by_side in LEGENDS:
                 legend = place.legend(

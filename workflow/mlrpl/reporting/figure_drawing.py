@@ -22,7 +22,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from mlrpl.reporting.figure_model import Panel, Printed, Series
-from mlrpl.reporting.text_fitting import DPI, ENTRY, legend_columns, wrapped
+from mlrpl.reporting.text_fitting import DPI, ENTRY, HANDLE, legend_columns, wrapped
 from mlrpl.runtime.storage import atomic_path
 from mlrpl.statistics.intervals import LEVEL
 
@@ -122,7 +122,7 @@ def draw_legend(
         loc="outside lower center",
         ncols=columns,
         frameon=False,
-        handlelength=2.6,
+        handlelength=HANDLE,
         title=about,
         title_fontsize=7.5,
         alignment="left",

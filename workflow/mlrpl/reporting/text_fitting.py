@@ -14,9 +14,10 @@ DPI = 200  # at which pictures are written; a PDF's letters are no wider
 # What stays whole at a line's end: a formula between dollar signs, else what has no
 # space.
 WORD = re.compile(r"(?:\\\$|\$(?:\\\$|[^$])*\$|[^ $]|\$)+")
-# Of a legend's entry, in its font's size: the line and the room beside it, and the room
+# Of a legend, in its font's size: a line, this and the room beside it, and the room
 # between two columns (matplotlib's defaults but for the line).
-ENTRY, BETWEEN = 2.6 + 0.8, 2.0
+HANDLE = 2.6
+ENTRY, BETWEEN = HANDLE + 0.8, 2.0
 
 
 def plain(text: str) -> str:
